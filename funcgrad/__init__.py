@@ -1,0 +1,1 @@
+"""funcgrad: composable transformations of NumPy-style programs on CPUs."""
