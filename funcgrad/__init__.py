@@ -1,1 +1,29 @@
 """funcgrad: composable transformations of NumPy-style programs on CPUs."""
+
+from funcgrad import numpy as numpy
+from funcgrad import tree as tree
+from funcgrad.api.batching import vmap as vmap
+from funcgrad.api.custom import checkpoint as checkpoint
+from funcgrad.api.custom import custom_jvp as custom_jvp
+from funcgrad.api.custom import custom_vjp as custom_vjp
+from funcgrad.api.custom import remat as remat
+from funcgrad.api.custom import stop_gradient as stop_gradient
+from funcgrad.api.derivatives import grad as grad
+from funcgrad.api.derivatives import jvp as jvp
+from funcgrad.api.derivatives import linear_transpose as linear_transpose
+from funcgrad.api.derivatives import linearize as linearize
+from funcgrad.api.derivatives import value_and_grad as value_and_grad
+from funcgrad.api.derivatives import vjp as vjp
+from funcgrad.api.jacobians import hessian as hessian
+from funcgrad.api.jacobians import jacfwd as jacfwd
+from funcgrad.api.jacobians import jacrev as jacrev
+from funcgrad.api.jit import ShapeDtypeStruct as ShapeDtypeStruct
+from funcgrad.api.jit import clear_caches as clear_caches
+from funcgrad.api.jit import disable_jit as disable_jit
+from funcgrad.api.jit import eval_shape as eval_shape
+from funcgrad.api.jit import jit as jit
+from funcgrad.api.jit import make_expr as make_expr
+from funcgrad.core.array import Array as Array
+from funcgrad.core.program import Program as Program
+
+make_jaxpr = make_expr

@@ -1,0 +1,1 @@
+"""The api room: JAX's transforms by their names, pytrees at the border and flat lists inside."""

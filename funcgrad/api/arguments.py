@@ -1,0 +1,92 @@
+"""The border of a transform: which arguments take part, flattened, checked, and named in messages."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import tree
+from funcgrad.core.array import unwrap
+from funcgrad.core.tracing import type_of
+from funcgrad.core.types import is_inexact
+
+
+def function_name(f: Callable[..., Any]) -> str:
+    """The name of a function for messages and printed Programs."""
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
+def argument_name(f: Callable[..., Any], position: int) -> str:
+    """The name of a positional parameter of `f`, or its number."""
+    try:
+        names = list(inspect.signature(f).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return f"'{names[position]}'" if position < len(names) else f"number {position}"
+
+
+def normalize_argnums(argnums: int | Sequence[int], count: int, what: str) -> tuple[int, ...]:
+    """`argnums` as non-negative positions. Raises TypeError or ValueError that names the number and the count."""
+    given = (argnums,) if isinstance(argnums, int) else argnums
+    found = []
+    for a in given:
+        try:
+            n = operator.index(a)
+        except TypeError:
+            raise TypeError(f"{what}: argnums must be an int or a sequence of ints, got {argnums!r}.") from None
+        if not -count <= n < count:
+            raise ValueError(
+                f"{what}: argnums={argnums!r} names argument {n}, but the call has {count} positional arguments."
+            )
+        found.append(n % count)
+    return tuple(found)
+
+
+def check_leaf(leaf: Any, where: str) -> Any:
+    """A leaf as an array or number; raises TypeError naming `where` for strings and other objects."""
+    leaf = unwrap(leaf)
+    try:
+        type_of(leaf)
+    except TypeError as error:
+        raise TypeError(f"{where}: {error}") from None
+    return leaf
+
+
+def leaf_path(value: Any, number: int) -> str:
+    """The key path of leaf `number` of a tree, empty for a bare leaf."""
+    return tree.keystr(tree.leaves_with_path(value)[number][0])
+
+
+def flatten_arrays(value: Any, where: str) -> tuple[list[Any], tree.PyTreeDef]:
+    """Leaves of a tree, each checked to be an array or a number, and its structure."""
+    leaves, treedef = tree.flatten(value)
+    out = []
+    for i, leaf in enumerate(leaves):
+        leaf = unwrap(leaf)
+        try:
+            type_of(leaf)
+        except TypeError as error:
+            raise TypeError(f"{where}{leaf_path(value, i)}: {error}") from None
+        out.append(leaf)
+    return out, treedef
+
+
+def check_inexact(leaves: Sequence[Any], value: Any, where: str, what: str, holomorphic: bool, allow_int: bool) -> None:
+    """Raises TypeError for leaves that `what` (grad, jacfwd, ...) cannot differentiate by, naming path and dtype."""
+    for i, leaf in enumerate(leaves):
+        kind = type_of(leaf).dtype
+        path = f"{where}{leaf_path(value, i)}" if not is_inexact(kind) or holomorphic != (kind.kind == "c") else ""
+        if holomorphic and kind.kind != "c":
+            raise TypeError(f"{what} with holomorphic=True needs complex inputs; {path} has dtype {kind}.")
+        if not is_inexact(kind) and not allow_int:
+            raise TypeError(
+                f"{what} needs inputs of floating dtype; {path} has dtype {kind}. Convert it to a float, leave it out "
+                "of argnums, or pass allow_int=True."
+            )
+        if kind.kind == "c" and not holomorphic:
+            raise TypeError(
+                f"{what} needs real inputs; {path} has dtype {kind}. Pass holomorphic=True for a holomorphic function, "
+                "or differentiate by the real and imaginary parts."
+            )

@@ -1,0 +1,1 @@
+"""The core room: types, Programs, primitives and tracing. Knows no primitive by name."""

@@ -1,0 +1,1 @@
+"""The NumPy room: NumPy's names on arrays and tracers."""

@@ -1,0 +1,97 @@
+"""How a function of the NumPy room is made: NumPy itself on plain arrays, our composition of primitives on tracers.
+
+    @implements(np.cov)
+    def cov(m, y=None, rowvar=True, ...):
+        \"\"\"docstring\"\"\"
+        <a composition that works on tracers and on arrays>
+
+On plain arrays the call goes straight to NumPy (its speed, its rounding, its errors) and the result becomes an Array.
+With a tracer anywhere among the arguments the body runs. `numpy.cov(tracer)` finds the body through `dispatch`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from funcgrad.core.array import Array, unwrap, wrap
+from funcgrad.core.tracing import Tracer, type_of
+from funcgrad.core.types import SCALARS
+from funcgrad.numpy.operators import dispatch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def any_traced(values: Any) -> bool:
+    """Whether a tracer is among the values or inside the lists, tuples and dicts among them."""
+    for v in values:
+        kind = type(v)
+        if kind is Tracer:
+            return True
+        if (kind is list or kind is tuple) and any_traced(v):
+            return True
+        if kind is dict and any_traced(v.values()):
+            return True
+    return False
+
+
+def wrap_all(result: Any) -> Any:
+    """A NumPy result with every array in it (also in tuples, named tuples, lists) as an Array."""
+    if isinstance(result, (np.ndarray, np.generic)):
+        return wrap(result)
+    if isinstance(result, tuple):
+        parts = [wrap_all(r) for r in result]
+        return type(result)(*parts) if type(result) is not tuple else tuple(parts)
+    if type(result) is list:
+        return [wrap_all(r) for r in result]
+    return result
+
+
+def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Makes a body the traced form of NumPy functions (the first is what plain arguments call).
+
+    `extras` are keywords that NumPy does not have: a call that uses one runs the body on plain arguments too.
+    """
+    numpy_function = functions[0]
+    own = frozenset(extras)
+
+    def decorate(body: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(body)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if any_traced(args) or (kwargs and (any_traced(kwargs.values()) or not own.isdisjoint(kwargs))):
+                return body(*args, **kwargs)
+            result = numpy_function(*args, **kwargs)
+            if type(result) is np.ndarray:
+                return result.view(Array)  # type: ignore[return-value]
+            return wrap_all(result)
+
+        for f in functions:
+            dispatch[f] = body
+        return call
+
+    return decorate
+
+
+def operand(x: Any) -> Any:
+    """An argument as what primitives take: a tracer, a plain ndarray, or a Python number.
+
+    Lists and tuples become arrays; ones that hold tracers are stacked. Raises TypeError for anything else.
+    """
+    x = unwrap(x)
+    if type(x) is Tracer or type(x) is np.ndarray or type(x) in SCALARS or isinstance(x, np.generic):
+        return x
+    if isinstance(x, (list, tuple)) and any_traced(x):
+        return dispatch[np.stack]([operand(v) for v in x])
+    found = np.asarray(x)
+    type_of(found)
+    return found
+
+
+def array_operand(x: Any) -> Any:
+    """As `operand`, with Python numbers as 0-d arrays: what a function of one array takes."""
+    x = operand(x)
+    return np.asarray(x) if type(x) in SCALARS else x

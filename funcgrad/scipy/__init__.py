@@ -1,0 +1,1 @@
+"""The scipy names, as jax.scipy has them."""

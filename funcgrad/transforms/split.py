@@ -1,0 +1,102 @@
+"""Derivatives of a whole Program as Programs: the joint one is traced, then split at its linear part.
+
+What depends on the cotangents (or tangents) is the linear part; the values that it reads from the rest are the
+residuals. The split is one pass of reachability, no partial evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad.core.program import Program, Var, eliminate_dead_code
+from funcgrad.core.tracing import run, trace_program
+from funcgrad.core.types import ArrayType, is_inexact
+from funcgrad.transforms.jvp import linearize_flat
+from funcgrad.transforms.vjp import instantiate, vjp_flat
+
+
+def split(joint: Program, leading: int, outputs: int) -> tuple[Program, Program]:
+    """(forward, linear) of a joint Program whose first `leading` inputs and `outputs` outputs are the forward's own.
+
+    forward: inputs -> outputs + residuals; linear: residuals + the other inputs -> the other outputs.
+    """
+    moving: set[Var] = set(joint.inputs[leading:])
+    first, second = [], []
+    for eq in joint.equations:
+        if moving.isdisjoint(a for a in eq.inputs if isinstance(a, Var)):
+            first.append(eq)
+        else:
+            second.append(eq)
+            moving.update(eq.outputs)
+    tail = joint.outputs[outputs:]
+    read = dict.fromkeys(a for eq in second for a in eq.inputs if isinstance(a, Var))
+    read.update(dict.fromkeys(a for a in tail if isinstance(a, Var)))
+    constants = {v for v, _ in joint.constants}
+    residuals = tuple(v for v in read if v not in moving and v not in constants)
+    forward = Program(
+        joint.inputs[:leading], tuple(first), joint.outputs[:outputs] + residuals, joint.constants, joint.name
+    )
+    backward = Program(residuals + joint.inputs[leading:], tuple(second), tail, joint.constants, joint.name)
+    return _trim(forward), _trim(backward)
+
+
+def _trim(program: Program) -> Program:
+    program = eliminate_dead_code(program)
+    used = {a for eq in program.equations for a in eq.inputs} | set(program.outputs)
+    constants = tuple(pair for pair in program.constants if pair[0] in used)
+    return Program(program.inputs, program.equations, program.outputs, constants, program.name)
+
+
+def active_inputs(program: Program, dependent: Sequence[bool]) -> list[bool]:
+    """Which inputs of a Program take part in a derivative: the dependent ones of inexact dtype."""
+    return [d and is_inexact(t.dtype) for d, t in zip(dependent, program.in_types, strict=True)]
+
+
+def restrict(
+    program: Program, active: Sequence[bool], values: Sequence[Any]
+) -> tuple[Callable[..., list[Any]], list[Any]]:
+    """The Program as a flat function of its active inputs, the others held at `values`; and the active values."""
+
+    def partly(*varying: Any) -> list[Any]:
+        supply = iter(varying)
+        return run(program, *[next(supply) if on else v for on, v in zip(active, values, strict=True)])
+
+    return partly, [v for v, on in zip(values, active, strict=True) if on]
+
+
+def _inexact(types: Sequence[ArrayType]) -> list[ArrayType]:
+    return [t for t in types if is_inexact(t.dtype)]
+
+
+def derivative(program: Program, mode: str, dependent: Sequence[bool]) -> tuple[Program, Program]:
+    """(forward with residuals, linear part) of a Program in mode "reverse" or "forward".
+
+    The linear part goes between the dependent inexact inputs and the inexact outputs. Kept on the Program.
+    """
+    key = (mode, tuple(dependent))
+    if key not in program.cache:
+        program.cache[key] = _derivative(program, mode, dependent)
+    return program.cache[key]
+
+
+def _derivative(program: Program, mode: str, dependent: Sequence[bool]) -> tuple[Program, Program]:
+    n = len(program.inputs)
+    active = active_inputs(program, dependent)
+    smooth = [is_inexact(t.dtype) for t in program.out_types]
+    own_types = [t for t, a in zip(program.in_types, active, strict=True) if a]
+    moving_types = _inexact(program.out_types) if mode == "reverse" else own_types
+
+    def joint(*values: Any) -> list[Any]:
+        moving = iter(values[n:])
+        partly, points = restrict(program, active, values[:n])
+        if mode == "reverse":
+            outs, pull = vjp_flat(partly, points, program.name)
+            return outs + instantiate(pull([next(moving) if s else None for s in smooth]), points)
+        outs, push = linearize_flat(partly, points, program.name)
+        kept = [(t, o) for t, o, s in zip(push(list(moving)), outs, smooth, strict=True) if s]
+        return outs + instantiate([t for t, _ in kept], [o for _, o in kept])
+
+    traced, captured = trace_program(joint, [*program.in_types, *moving_types], program.name)
+    assert not captured
+    return split(traced, n, len(program.outputs))

@@ -1,0 +1,70 @@
+"""Reverse mode: cotangents pulled back through the records of a trace, in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad.core.tracing import Record, Trace, Tracer, is_own, type_of
+from funcgrad.core.types import is_inexact
+from funcgrad.ops.families import zeros_like
+
+Flat = Callable[..., Sequence[Any]]
+
+
+def pull_cotangents(trace: Trace, records: Sequence[Record], cts: dict[int, Any]) -> None:
+    """Turns `cts` (by id of tracer) from cotangents of outputs into cotangents of inputs; a missing one is zero."""
+    for r in reversed(records):
+        primitive = r.primitive
+        if primitive.multiple:
+            ct: Any = [cts.pop(id(t), None) for t in r.outputs]
+            if all(c is None for c in ct):
+                continue
+        else:
+            ct = cts.pop(id(r.outputs), None)
+            if ct is None:
+                continue
+        if r.linear is not None:
+            assert r.linear.pull is not None
+            found = r.linear.pull(ct)
+        else:
+            outs = [t.value for t in r.outputs] if primitive.multiple else r.outputs.value
+            wanted = [type(a) is Tracer and a.trace is trace for a in r.inputs]
+            args = [a.value if own else a for a, own in zip(r.inputs, wanted, strict=True)]
+            found = primitive.rule("vjp")(ct, outs, args, r.params, wanted)
+        for a, c in zip(r.inputs, found, strict=True):
+            if c is not None and type(a) is Tracer and a.trace is trace:
+                key = id(a)
+                cts[key] = cts[key] + c if key in cts else c
+
+
+def vjp_flat(
+    f: Flat, primals: Sequence[Any], name: str = "vjp"
+) -> tuple[list[Any], Callable[[Sequence[Any]], list[Any]]]:
+    """Values of flat `f` and the function from output cotangents to input cotangents (None is zero) at that point.
+
+    Primals that are not inexact are passed as they are and have no cotangent.
+    """
+    trace = Trace("reverse", name)
+    try:
+        inputs = [trace.input(p) if is_inexact(type_of(p).dtype) else p for p in primals]
+        outputs = list(f(*inputs))
+    finally:
+        records = trace.close()
+    values = [o.value if is_own(trace, o) else o for o in outputs]
+
+    def pull(cotangents: Sequence[Any]) -> list[Any]:
+        cts: dict[int, Any] = {}
+        for o, c in zip(outputs, cotangents, strict=True):
+            if c is not None and is_own(trace, o):
+                cts[id(o)] = cts[id(o)] + c if id(o) in cts else c
+
+        pull_cotangents(trace, records, cts)
+        return [cts.get(id(i)) if is_own(trace, i) else None for i in inputs]
+
+    return values, pull
+
+
+def instantiate(cts: Sequence[Any], primals: Sequence[Any]) -> list[Any]:
+    """Cotangents with None replaced by zeros of the matching primal."""
+    return [zeros_like(p) if c is None else c for c, p in zip(cts, primals, strict=True)]
