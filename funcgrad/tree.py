@@ -12,24 +12,15 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from funcgrad.treedef import (
-    LEAF,
-    LEAF_TYPES,
-    KeyPath,
-    NodeKind,
-    describe,
-    describe_def,
-    flatten_up_to,
-    kind_of_type,
-    path_text,
-    same_aux,
-)
+from funcgrad.treedef import LEAF, describe, describe_def, flatten_up_to, path_text, same_aux
 from funcgrad.treedef import PyTreeDef as PyTreeDef
-from funcgrad.treedef import keystr as keystr
+from funcgrad.treekind import LEAF_TYPES, KeyPath, NodeKind, kind_of_type
+from funcgrad.treekind import keystr as keystr
 
 IsLeaf = Callable[[Any], bool] | None
 
-_STRINGS = frozenset({str})
+_all_strings = frozenset({str}).issuperset
+_all_leaves = LEAF_TYPES.issuperset
 _kept: dict[tuple[Any, ...], PyTreeDef] = {}
 _MOST_KEPT = 4096
 _MISSING: Any = object()
@@ -69,7 +60,7 @@ def unflatten(treedef: PyTreeDef, leaves: Iterable[Any]) -> Any:
 def _head(kind: NodeKind, aux: Any, count: int, signature: list[Any]) -> None:
     # Only data of which equal means identical may be kept (1 == True, but they are not the same key); any other goes
     # into a list, which makes the signature unhashable, so that its structure is built anew.
-    same = kind.plain or (type(aux) is tuple and _STRINGS.issuperset(builtins.map(type, aux)))
+    same = kind.plain or (type(aux) is tuple and _all_strings(builtins.map(type, aux)))
     signature += (kind, aux if same else [aux], count)
 
 
@@ -78,9 +69,9 @@ def _walk(kind: NodeKind, node: Any, leaves: list[Any], signature: list[Any]) ->
     all children are leaves), and then for each child None (a leaf) or its own signature.
     """
     children, aux = kind.flatten(node)
-    if LEAF_TYPES.issuperset(builtins.map(type, children)):
+    if _all_leaves(builtins.map(type, children)):
         _head(kind, aux, ~len(children), signature)
-        leaves.extend(children)
+        leaves += children
         return
     _head(kind, aux, len(children), signature)
     for child in children:
@@ -282,7 +273,7 @@ def _spread(prefix: Any, full: PyTreeDef, path: KeyPath, is_leaf: IsLeaf, found:
 
 
 def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
-    """The tree of `full_tree`'s structure with the leaves of its prefix `prefix_tree`, each repeated below its place."""
+    """The tree of `full_tree`'s structure with the leaves of its prefix `prefix_tree` repeated below their places."""
     treedef = structure(full_tree, is_leaf)
     return treedef.unflatten(broadcast_prefix(prefix_tree, treedef, is_leaf))
 

@@ -1,174 +1,27 @@
-"""The structure of pytrees: key paths, the registry of node types, and `PyTreeDef`.
+"""The structure of pytrees: `PyTreeDef`, a tree of node types with a star for each leaf, and how two trees differ.
 
-Base room, under `tree.py`, which has the functions that people call. A *node type* is a row (`NodeKind`) that says how
-to take a container apart and put it together; a `PyTreeDef` is a tree of such rows with a star for each leaf.
+Base room, between `treekind.py` (the node types) and `tree.py` (the functions that people call).
 """
 
-import threading
-from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class DictKey:
-    """The step of a key path into a dict: `['name']`."""
-
-    key: Hashable
-
-    def __str__(self) -> str:
-        return f"[{self.key!r}]"
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceKey:
-    """The step of a key path into a tuple, a list or a deque: `[0]`."""
-
-    idx: int
-
-    def __str__(self) -> str:
-        return f"[{self.idx!r}]"
-
-
-@dataclass(frozen=True, slots=True)
-class GetAttrKey:
-    """The step of a key path into a named tuple or a dataclass: `.name`."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return f".{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class FlattenedIndexKey:
-    """The step of a key path into a registered node that names no keys: `[<flat index 0>]`."""
-
-    key: int
-
-    def __str__(self) -> str:
-        return f"[<flat index {self.key}>]"
-
-
-KeyEntry = Any
-KeyPath = tuple[KeyEntry, ...]
-
-
-def keystr(keys: KeyPath, *, simple: bool = False, separator: str = "") -> str:
-    """The text of a key path, e.g. `['params'][0].w`; with `simple=True, separator='/'` it is `params/0/w`."""
-    return separator.join(_simple_text(key) if simple else str(key) for key in keys)
-
-
-def _simple_text(key: KeyEntry) -> str:
-    match key:
-        case DictKey(text) | SequenceKey(text) | GetAttrKey(text) | FlattenedIndexKey(text):
-            return str(text)
-    return str(key)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NodeKind:
-    """One node type: `flatten(node) -> (children, aux)`, `unflatten(aux, children) -> node`, and the keys of the children.
-
-    `keys(aux, count, node)` gives one key per child; node is None where only the structure is known.
-    `plain` says that equal aux means the same aux, so that a structure with it may be kept and shared.
-    """
-
-    node_type: type
-    flatten: Callable[[Any], tuple[Sequence[Any], Any]]
-    unflatten: Callable[[Any, Sequence[Any]], Any]
-    keys: Callable[[Any, int, Any], Sequence[KeyEntry]]
-    plain: bool = False
-
-
-def sort_keys(node: dict[Any, Any]) -> tuple[Any, ...]:
-    """The keys of a dict in the order of its children; ValueError that names them where they cannot be compared."""
-    try:
-        return tuple(sorted(node))
-    except TypeError as fault:
-        raise ValueError(
-            f"the keys of a {type(node).__name__} in a tree must be sortable, got {_listed(node)} ({fault}); "
-            "use keys of one type, or a collections.OrderedDict, whose order is kept."
-        ) from None
-
-
-def _flatten_dict(node: dict[Any, Any]) -> tuple[list[Any], tuple[Any, ...]]:
-    keys = sort_keys(node)
-    return list(map(node.__getitem__, keys)), keys
-
-
-def _flatten_defaultdict(node: defaultdict[Any, Any]) -> tuple[list[Any], Any]:
-    keys = sort_keys(node)
-    return [node[key] for key in keys], (node.default_factory, keys)
-
-
-def _dict_keys(aux: Any, count: int, node: Any) -> list[KeyEntry]:
-    return [DictKey(key) for key in aux]
-
-
-def _sequence_keys(aux: Any, count: int, node: Any) -> list[KeyEntry]:
-    return [SequenceKey(i) for i in range(count)]
-
-
-def index_keys(aux: Any, count: int, node: Any) -> list[KeyEntry]:
-    """The keys of a registered node that names none."""
-    return [FlattenedIndexKey(i) for i in range(count)]
-
-
-NONE = NodeKind(type(None), lambda x: ((), None), lambda aux, xs: None, _sequence_keys, plain=True)
-TUPLE = NodeKind(tuple, lambda x: (x, None), lambda aux, xs: tuple(xs), _sequence_keys, plain=True)
-LIST = NodeKind(list, lambda x: (x, None), lambda aux, xs: list(xs), _sequence_keys, plain=True)
-DEQUE = NodeKind(deque, lambda x: (x, x.maxlen), lambda aux, xs: deque(xs, aux), _sequence_keys, plain=True)
-DICT = NodeKind(dict, _flatten_dict, lambda aux, xs: dict(zip(aux, xs, strict=True)), _dict_keys)
-ORDERED = NodeKind(
-    OrderedDict,
-    lambda x: (list(x.values()), tuple(x)),
-    lambda aux, xs: OrderedDict(zip(aux, xs, strict=True)),
-    _dict_keys,
+from funcgrad.treekind import (
+    DEFAULT,
+    DEQUE,
+    DICT,
+    LIST,
+    NAMED,
+    NONE,
+    ORDERED,
+    TUPLE,
+    KeyEntry,
+    KeyPath,
+    NodeKind,
+    keystr,
+    kind_of_type,
+    listed,
 )
-DEFAULT = NodeKind(
-    defaultdict,
-    _flatten_defaultdict,
-    lambda aux, xs: defaultdict(aux[0], zip(aux[1], xs, strict=True)),
-    lambda aux, count, node: _dict_keys(aux[1], count, node),
-)
-# One row for every named tuple: its class is the aux.
-NAMED = NodeKind(
-    tuple,
-    lambda x: (x, type(x)),
-    lambda aux, xs: aux(*xs),
-    lambda aux, count, node: [GetAttrKey(name) for name in aux._fields],
-    plain=True,
-)
-
-_KINDS: dict[type, NodeKind] = {k.node_type: k for k in (NONE, TUPLE, LIST, DEQUE, DICT, ORDERED, DEFAULT)}
-# Types seen as leaves, so that a row of leaves is told by one set operation. Bounded: a class must not live for it.
-LEAF_TYPES: set[type] = {int, float, complex, bool, str}
-_LEAF_TYPES_KEPT = 1024
-_registry_lock = threading.Lock()
-
-
-def register_kind(kind: NodeKind) -> None:
-    """Add a node type; ValueError where the type is one already."""
-    with _registry_lock:
-        if kind.node_type in _KINDS:
-            raise ValueError(f"{kind.node_type} is registered as a pytree node already; register a type once.")
-        _KINDS[kind.node_type] = kind
-        LEAF_TYPES.discard(kind.node_type)
-
-
-def kind_of_type(cls: type) -> NodeKind | None:
-    """The row of a type, or None for the type of a leaf."""
-    kind = _KINDS.get(cls)
-    if kind is not None or cls in LEAF_TYPES:
-        return kind
-    if issubclass(cls, tuple) and getattr(cls, "_fields", None) is not None:
-        return NAMED
-    with _registry_lock:
-        if cls not in _KINDS and len(LEAF_TYPES) < _LEAF_TYPES_KEPT:
-            LEAF_TYPES.add(cls)
-        return _KINDS.get(cls)
 
 
 class PyTreeDef:
@@ -198,7 +51,7 @@ class PyTreeDef:
         return list(self._children)
 
     def node_data(self) -> tuple[type, Any] | None:
-        """The type of the root and its static data (the keys of a dict, the aux of a registered node); None for a leaf."""
+        """The type of the root and its static data (a dict's keys, a registered node's aux); None for a leaf."""
         if self._kind is None:
             return None
         if self._kind is NAMED:
@@ -265,7 +118,7 @@ LEAF = PyTreeDef(None, None, ())
 
 
 def make_treedef(node_data: tuple[type, Any] | None, children: Iterable[PyTreeDef]) -> PyTreeDef:
-    """The structure with that root (as `node_data` gives it) and those children; TypeError for a type that is no node."""
+    """The structure of that root (as `node_data` gives it) and those children; TypeError for a type that is no node."""
     if node_data is None:
         return LEAF
     cls, aux = node_data
@@ -292,7 +145,7 @@ def _build(treedef: PyTreeDef, values: list[Any], start: int) -> Any:
     return kind.unflatten(treedef._aux, children)
 
 
-class _Mismatch(Exception):
+class _MismatchError(Exception):
     """Two trees differ: a text, and the keys that lead there, gathered on the way up, innermost first."""
 
     def __init__(self, text: str) -> None:
@@ -305,7 +158,7 @@ def flatten_up_to(treedef: PyTreeDef, tree: Any, caller: str = "", number: int =
     found: list[Any] = []
     try:
         _up_to(treedef, tree, found)
-    except _Mismatch as fault:
+    except _MismatchError as fault:
         where = f" (tree {number} of {caller})" if caller else ""
         raise ValueError(f"tree mismatch at {path_text(fault.keys[::-1])}: {fault.text}{where}") from None
     return found
@@ -327,19 +180,19 @@ def _up_to(treedef: PyTreeDef, tree: Any, found: list[Any]) -> None:
     for i, (below, child) in enumerate(zip(treedef._children, children, strict=True)):
         try:
             _up_to(below, child, found)
-        except _Mismatch as fault:
+        except _MismatchError as fault:
             fault.keys.append(treedef._kind.keys(treedef._aux, len(children), tree)[i])
             raise
 
 
 def _children_of(treedef: PyTreeDef, tree: Any) -> Sequence[Any]:
-    """The children of `tree`, whose root must be that of `treedef`; `_Mismatch` where it is not."""
+    """The children of `tree`, whose root must be that of `treedef`; `_MismatchError` where it is not."""
     kind = kind_of_type(type(tree))
     if kind is not None and kind is treedef._kind:
         children, aux = kind.flatten(tree)
         if len(children) == len(treedef._children) and same_aux(kind, treedef._aux, aux):
             return children
-    raise _Mismatch(f"expected {describe_def(treedef)}, got {describe(tree)}{_difference(treedef, tree)}")
+    raise _MismatchError(f"expected {describe_def(treedef)}, got {describe(tree)}{_difference(treedef, tree)}")
 
 
 def same_aux(kind: NodeKind, ours: Any, theirs: Any) -> bool:
@@ -348,7 +201,7 @@ def same_aux(kind: NodeKind, ours: Any, theirs: Any) -> bool:
         return ours is theirs or bool(ours == theirs)
     except (ValueError, TypeError) as fault:
         raise ValueError(
-            f"the static data of {kind.node_type.__name__} nodes cannot be compared ({fault}): {ours!r} and {theirs!r}; "
+            f"the static data of {kind.node_type.__name__} nodes cannot be compared ({fault}): {ours!r}, {theirs!r}; "
             "arrays belong in children (data fields), not in static data."
         ) from None
 
@@ -376,7 +229,7 @@ def _describe(kind: NodeKind | None, aux: Any, count: int) -> str:
     if keys is not None:
         name = f"a {kind.node_type.__name__}"
         factory = f"({aux[0]!r})" if kind is DEFAULT else ""
-        return f"{name}{factory} with keys {_listed(keys)}" if keys else f"an empty {kind.node_type.__name__}{factory}"
+        return f"{name}{factory} with keys {listed(keys)}" if keys else f"an empty {kind.node_type.__name__}{factory}"
     if kind is NAMED:
         return f"a named tuple {aux.__name__} of {count}"
     if kind is DEQUE and aux is not None:
@@ -391,12 +244,6 @@ def _key_tuple(kind: NodeKind | None, aux: Any) -> tuple[Any, ...] | None:
     return tuple(aux[1]) if kind is DEFAULT else None
 
 
-def _listed(keys: Iterable[Any], most: int = 8) -> str:
-    texts = [repr(key) for key in keys]
-    more = f", ... ({len(texts)} in all)" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more
-
-
 def _difference(treedef: PyTreeDef, tree: Any) -> str:
     """What to look at when two roots differ: the keys that only one has, or how to treat None."""
     kind = kind_of_type(type(tree))
@@ -408,7 +255,7 @@ def _difference(treedef: PyTreeDef, tree: Any) -> str:
     if ours is None or theirs is None:
         return ""
     missing, extra = [k for k in ours if k not in theirs], [k for k in theirs if k not in ours]
-    texts = [f"missing {_listed(missing)}"] * bool(missing) + [f"unexpected {_listed(extra)}"] * bool(extra)
+    texts = [f"missing {listed(missing)}"] * bool(missing) + [f"unexpected {listed(extra)}"] * bool(extra)
     if not texts and ours != theirs:
         texts = ["the same keys in another order"]
     return "".join(f"; {text}" for text in texts)
