@@ -15,6 +15,7 @@ from funcgrad.core.array import unwrap
 from funcgrad.core.tracing import Tracer
 from funcgrad.core.types import SCALARS
 from funcgrad.ops import elementwise as e
+from funcgrad.ops.families import TABLE
 
 dispatch: dict[Any, Callable[..., Any]] = {}
 """What `numpy.f(tracer)` calls, for ufuncs and other functions alike."""
@@ -79,5 +80,7 @@ def _function(self: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
 
 
 _install_arithmetic()
+# The rows that are NumPy's own ufuncs serve until the room registers a function with the full signature.
+dispatch.update((p.impl, p) for p in TABLE.values() if isinstance(p.impl, np.ufunc))
 Tracer.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]
 Tracer.__array_function__ = _function  # type: ignore[attr-defined]

@@ -12,23 +12,17 @@ from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType
 from funcgrad.ops.basics import convert, imag, real
 from funcgrad.ops.families import array
-from funcgrad.ops.pointwise import bool_dtype, elementwise, integers, reals, ufunc_dtype
+from funcgrad.ops.pointwise import bool_dtype, elementwise, integers, promoted_dtype, reals, ufunc_dtype
 
 # ---- choice and comparison ----
 
-
-def _select_dtype(types: Sequence[ArrayType]) -> np.dtype:
-    return _add_dtype(types[1:])
-
-
-_add_dtype = ufunc_dtype(np.add)
 
 select = elementwise(
     "select",
     lambda c, x, y: np.where(c, x, y),
     [None, lambda g, ans, c, x, y: select(c, g, 0.0), lambda g, ans, c, x, y: select(c, 0.0, g)],
     lambda rng: [((array(rng, (3, 1)) > 0, array(rng, (3, 4)), array(rng, (4,))), {})],
-    dtype=_select_dtype,
+    dtype=lambda types: promoted_dtype(types[1:]),
 )
 
 _pairs = lambda rng: [((rng.integers(0, 3, (3, 4)) * 1.0, rng.integers(0, 3, (4,)) * 1.0), {})]  # noqa: E731
@@ -120,9 +114,9 @@ def _pow_base(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 
 def _pow_exponent(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    return g * select(
-        (x == 0) & _not_negative(y), 0.0, ans * log(select(x == 0, 1.0, x)) + select(x == 0, ans, 0.0) * -math.inf
-    )
+    # 0 ** y is constant for y >= 0; the inner choice keeps 0 * log(0) out of the product.
+    constant = (x == 0) & _not_negative(y)
+    return select(constant, 0.0, g * (ans * log(select(constant, 1.0, x))))
 
 
 def _not_negative(y: Any) -> Any:
@@ -170,7 +164,7 @@ clamp = elementwise(
         lambda g, ans, x, low, high: select((x > high) | (low > high), g, 0.0),
     ],
     lambda rng: [((array(rng, (3, 4)), array(rng, (4,), -1.5, -0.5), array(rng, (3, 1), 0.5, 1.5)), {})],
-    dtype=_add_dtype,
+    dtype=promoted_dtype,
 )
 
 # ---- powers, exponentials and logarithms ----

@@ -72,6 +72,16 @@ def ufunc_dtype(ufunc: np.ufunc) -> Callable[[Sequence[ArrayType]], np.dtype]:
     return rule
 
 
+_WEAK_VALUES = {dtype: kind(0) for kind, dtype in SCALARS.items()}
+
+
+def promoted_dtype(types: Sequence[ArrayType]) -> np.dtype:
+    """NumPy's promotion of all the types together, NEP 50 included."""
+    if all(t.weak for t in types):
+        return np.result_type(*[t.dtype for t in types])
+    return np.result_type(*[_WEAK_VALUES[t.dtype] if t.weak else t.dtype for t in types])
+
+
 def float_dtype(types: Sequence[ArrayType]) -> np.dtype:
     """Promotion to a floating dtype, integers to float64: what SciPy's special functions do."""
     strong = [t.dtype for t in types if not t.weak] or [t.dtype for t in types]
