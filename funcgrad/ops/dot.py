@@ -33,9 +33,9 @@ def _impl(x: Any, y: Any, *, dims: Dims) -> Any:
     batch = [x.shape[a] for a in xb]
     rows, columns = [x.shape[a] for a in xf], [y.shape[a] for a in yf]
     inner = math.prod(x.shape[a] for a in xc)
-    left = x.transpose(*xb, *xf, *xc).reshape(*batch, math.prod(rows), inner)
-    right = y.transpose(*yb, *yc, *yf).reshape(*batch, inner, math.prod(columns))
-    return np.matmul(left, right).reshape(*batch, *rows, *columns)
+    left = x.transpose((*xb, *xf, *xc)).reshape((*batch, math.prod(rows), inner))
+    right = y.transpose((*yb, *yc, *yf)).reshape((*batch, inner, math.prod(columns)))
+    return np.matmul(left, right).reshape((*batch, *rows, *columns))
 
 
 def _type(x: ArrayType, y: ArrayType, *, dims: Dims) -> ArrayType:
@@ -113,6 +113,7 @@ def _samples(rng: np.random.Generator) -> list[Any]:
         ((array(rng, (4, 3)), array(rng, (2, 4))), {"dims": (((0,), (1,)), ((), ()))}),
         ((array(rng, (2, 3, 4)), array(rng, (4, 2, 3))), {"dims": (((1, 2), (2, 0)), ((0,), (1,)))}),
         ((array(rng, (3,)), array(rng, (2,))), {"dims": (((), ()), ((), ()))}),
+        ((array(rng, (3,)), array(rng, (3,))), {"dims": (((0,), (0,)), ((), ()))}),
     ]
 
 
