@@ -38,7 +38,9 @@ def check_grads(f: Fun, args: Sequence[Any], order: int, modes: Sequence[str] = 
     _check(f, tuple(args), order, tuple(modes), atol, rtol, eps, np.random.default_rng(0), 1)
 
 
-def _check(f: Fun, args: Any, order: int, modes: Sequence[str], atol: Any, rtol: Any, eps: Any, rng: Any, level: int) -> None:
+def _check(
+    f: Fun, args: Any, order: int, modes: Sequence[str], atol: Any, rtol: Any, eps: Any, rng: Any, level: int
+) -> None:
     leaves, _ = flatten_arrays(args, "check_grads: argument")
     single = any(type_of(v).dtype in (np.float32, np.complex64, np.float16) for v in leaves)
     step = eps if eps is not None else (1e-2 if single else 1e-5)

@@ -9,8 +9,8 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.core.array import unwrap
-from funcgrad.core.tracing import type_of
-from funcgrad.core.types import is_inexact
+from funcgrad.core.tracing import Tracer, dtype_of
+from funcgrad.core.types import is_inexact, value_type
 
 
 def function_name(f: Callable[..., Any]) -> str:
@@ -44,49 +44,43 @@ def normalize_argnums(argnums: int | Sequence[int], count: int, what: str) -> tu
     return tuple(found)
 
 
-def check_leaf(leaf: Any, where: str) -> Any:
-    """A leaf as an array or number; raises TypeError naming `where` for strings and other objects."""
-    leaf = unwrap(leaf)
-    try:
-        type_of(leaf)
-    except TypeError as error:
-        raise TypeError(f"{where}: {error}") from None
-    return leaf
-
-
 def leaf_path(value: Any, number: int) -> str:
     """The key path of leaf `number` of a tree, empty for a bare leaf."""
     return tree.keystr(tree.leaves_with_path(value)[number][0])
 
 
-def flatten_arrays(value: Any, where: str) -> tuple[list[Any], tree.PyTreeDef]:
-    """Leaves of a tree, each checked to be an array or a number, and its structure."""
+def flatten_arrays(value: Any, where: str, name: Callable[[], str] = str) -> tuple[list[Any], tree.PyTreeDef]:
+    """Leaves of a tree, each checked to be an array or a number, and its structure.
+
+    An error begins with `where` and `name()`, which is asked only then, and gives the leaf's key path.
+    """
     leaves, treedef = tree.flatten(value)
-    out = []
-    for i, leaf in enumerate(leaves):
-        leaf = unwrap(leaf)
+    out = [unwrap(leaf) for leaf in leaves]
+    for i, leaf in enumerate(out):
         try:
-            type_of(leaf)
+            if type(leaf) is not Tracer:
+                value_type(leaf)
         except TypeError as error:
-            raise TypeError(f"{where}{leaf_path(value, i)}: {error}") from None
-        out.append(leaf)
+            raise TypeError(f"{where}{name()}{leaf_path(value, i)}: {error}") from None
     return out, treedef
 
 
-def check_inexact(leaves: Sequence[Any], value: Any, where: str, what: str, holomorphic: bool, allow_int: bool) -> None:
+def check_inexact(leaves: Sequence[Any], value: Any, name: Callable[[], str], what: str, holomorphic: bool,
+                  allow_int: bool) -> None:  # fmt: skip
     """Raises TypeError for leaves that `what` (grad, jacfwd, ...) cannot differentiate by, naming path and dtype."""
     for i, leaf in enumerate(leaves):
-        kind = type_of(leaf).dtype
-        path = f"{where}{leaf_path(value, i)}" if not is_inexact(kind) or holomorphic != (kind.kind == "c") else ""
-        if holomorphic and kind.kind != "c":
+        kind = dtype_of(leaf)
+        if kind.kind == ("c" if holomorphic else "f") or (allow_int and not is_inexact(kind)):
+            continue
+        path = f"argument {name()}{leaf_path(value, i)}"
+        if holomorphic:
             raise TypeError(f"{what} with holomorphic=True needs complex inputs; {path} has dtype {kind}.")
-        if not is_inexact(kind) and not allow_int:
-            raise TypeError(
-                f"{what} needs inputs of floating dtype; {path} has dtype {kind}. Convert it to a float, leave it out "
-                "of argnums, or pass allow_int=True."
-            )
-        if kind.kind == "c" and not holomorphic:
+        if kind.kind == "c":
             raise TypeError(
                 f"{what} needs real inputs; {path} has dtype {kind}. Pass holomorphic=True for a holomorphic function, "
                 "or differentiate by the real and imaginary parts."
             )
+        raise TypeError(
+            f"{what} needs inputs of floating dtype; {path} has dtype {kind}. Convert it to a float, leave it out "
+            "of argnums, or pass allow_int=True."
+        )

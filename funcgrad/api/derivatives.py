@@ -18,7 +18,7 @@ from funcgrad.api.arguments import (
     normalize_argnums,
 )
 from funcgrad.core.array import wrap
-from funcgrad.core.tracing import Tracer, type_of
+from funcgrad.core.tracing import Tracer, dtype_of, shape_of, type_of
 from funcgrad.core.types import is_inexact
 from funcgrad.ops.basics import convert
 from funcgrad.ops.families import zeros_like
@@ -70,9 +70,9 @@ def _wrap_tree(treedef: tree.PyTreeDef, leaves: Sequence[Any]) -> Any:
 
 
 def _primal_dtype(ct: Any, primal: Any) -> Any:
-    if not is_inexact(type_of(primal).dtype):
-        return np.zeros(type_of(primal).shape, FLOAT0)
-    return zeros_like(primal) if ct is None else ct
+    if ct is not None:
+        return ct
+    return zeros_like(primal) if is_inexact(dtype_of(primal)) else np.zeros(shape_of(primal), FLOAT0)
 
 
 def value_and_grad(fun: Fun, argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False,
@@ -100,8 +100,9 @@ def value_and_grad(fun: Fun, argnums: int | Sequence[int] = 0, has_aux: bool = F
         chosen = normalize_argnums(argnums, len(args), f"grad of {name}")
         leaves, trees = [], []
         for n in chosen:
-            found, treedef = flatten_arrays(args[n], f"grad of {name}: argument {argument_name(fun, n)}")
-            check_inexact(found, args[n], f"argument {argument_name(fun, n)}", "grad", holomorphic, allow_int)
+            called = functools.partial(argument_name, fun, n)
+            found, treedef = flatten_arrays(args[n], f"grad of {name}: argument ", called)
+            check_inexact(found, args[n], called, f"grad of {name}", holomorphic, allow_int)
             leaves.append(found)
             trees.append(treedef)
 
@@ -130,13 +131,15 @@ def value_and_grad(fun: Fun, argnums: int | Sequence[int] = 0, has_aux: bool = F
 
 
 def _seed(outs: Sequence[Any], name: str, holomorphic: bool) -> Any:
-    if len(outs) != 1 or type_of(outs[0]).shape != ():
+    if len(outs) != 1 or shape_of(outs[0]) != ():
         got = ", ".join(str(type_of(o)) for o in outs) or "nothing"
         raise TypeError(
             f"grad needs a function with one scalar output; {name} returned {got}. Sum or average it first, use has_aux=True "
             "for outputs that are not differentiated, or use jacrev/jacfwd for a Jacobian or vjp for a chosen cotangent."
         )
-    kind = type_of(outs[0]).dtype
+    kind = dtype_of(outs[0])
+    if kind.kind == "f" and not holomorphic:
+        return np.array(1.0, kind)
     if holomorphic and kind.kind != "c":
         raise TypeError(f"grad with holomorphic=True needs a complex output; {name} returned dtype {kind}.")
     if not holomorphic and kind.kind == "c":

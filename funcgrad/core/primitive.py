@@ -64,15 +64,12 @@ class Primitive:
             return tuple(array_type(t.shape, t.dtype, t.shape == ()) for t in outs)
         return tuple(outs)
 
-    def rule(self, kind: str) -> Callable[..., Any]:
-        """The rule `kind` ("jvp", "vjp" or "batch"); raises MissingRuleError if the row has none."""
-        found = {"jvp": self.jvp, "vjp": self.vjp, "batch": self.batch}[kind]
-        if found is None:
-            raise MissingRuleError(
-                f"primitive '{self.name}' has no {kind} rule; give its row one, or wrap the call in "
-                "funcgrad.custom_vjp/custom_jvp, or in funcgrad.stop_gradient if it is a constant."
-            )
-        return found
+    def missing(self, kind: str) -> MissingRuleError:
+        """The error for a transform that needs the rule `kind` ("jvp", "vjp" or "batch") and finds none."""
+        return MissingRuleError(
+            f"primitive '{self.name}' has no {kind} rule; give its row one, or wrap the call in "
+            "funcgrad.custom_vjp/custom_jvp, or in funcgrad.stop_gradient if it is a constant."
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from funcgrad.core.primitive import LinearMap, Primitive
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_own_files: set[str] = set()
 _order = itertools.count()
 _context = threading.local()
 
@@ -34,9 +35,15 @@ Source = tuple[Any, int]
 def user_source() -> Source | None:
     """(code object, last instruction) of the nearest frame outside funcgrad; the line is looked up only when asked."""
     frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None:
+        code = frame.f_code
+        name = code.co_filename
+        if name not in _own_files:
+            if not name.startswith(_PACKAGE):
+                return code, frame.f_lasti
+            _own_files.add(name)
         frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti)
+    return None
 
 
 def source_text(source: Source | None) -> str:
@@ -66,17 +73,19 @@ class Tracer:
             kind = self._type = type_of(self.value)
         return kind
 
+    # Shape and dtype come straight from the value where there is one: a type is made only when asked for.
+
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.type.shape
+        return shape_of(self.value) if self._type is None else self._type.shape
 
     @property
     def dtype(self) -> np.dtype:
-        return self.type.dtype
+        return dtype_of(self.value) if self._type is None else self._type.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.type.shape)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
@@ -142,15 +151,35 @@ def type_of(value: Any) -> ArrayType:
     return value.type if type(value) is Tracer else value_type(value)
 
 
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of anything that has a type."""
+    kind = type(value)
+    return value.shape if kind is np.ndarray or kind is Tracer else type_of(value).shape
+
+
+def dtype_of(value: Any) -> np.dtype:
+    """The dtype of anything that has a type."""
+    kind = type(value)
+    return value.dtype if kind is np.ndarray or kind is Tracer else type_of(value).dtype
+
+
 class Record:
-    """An equation as a trace keeps it: inputs are tracers of this trace, or constants of any kind."""
+    """An equation as a trace keeps it: inputs are tracers of this trace, or constants of any kind.
 
-    __slots__ = ("inputs", "linear", "outputs", "params", "primitive", "source")
+    `args` are the inputs with their values in place of this trace's tracers (in an abstract trace it is empty).
+    """
 
-    def __init__(self, primitive: Primitive, inputs: Sequence[Any], params: dict[str, Any], outputs: Any, source: Any,
+    __slots__ = ("args", "inputs", "linear", "outputs", "params", "primitive", "source")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        inputs: Sequence[Any],
+        args: Sequence[Any], params: dict[str, Any], outputs: Any, source: Any,
                  linear: LinearMap | None = None):  # fmt: skip
         self.primitive = primitive
         self.inputs = inputs
+        self.args = args
         self.params = params
         self.outputs = outputs
         """The tracer itself for a primitive with one output, else a tuple of tracers."""
@@ -186,30 +215,34 @@ class Trace:
             types = [type_of(a) for a in args]
             outs = tuple([Tracer(self, t, None, source) for t in primitive.out_types(types, params)])
             out = outs if primitive.multiple else outs[0]
-            self.records.append(Record(primitive, args, params, out, source))
+            self.records.append(Record(primitive, args, (), params, out, source))
             return out
-        own = [type(a) is Tracer and a.trace is self for a in args]
-        values = [a.value if mine else a for a, mine in zip(args, own, strict=True)]
+        values = [a.value if type(a) is Tracer and a.trace is self else a for a in args]
         if primitive.linearize is not None:
+            own = [is_own(self, a) for a in args]
             results, linear = primitive.linearize(self.mode, own, values, params)
-            return self._record_many(primitive, args, params, results, source, linear)
+            return self._record_many(primitive, args, values, params, results, source, linear)
         result = primitive(*values, **params)
         if primitive.flat:
             return result
         if primitive.multiple:
-            return self._record_many(primitive, args, params, result, source, None)
+            return self._record_many(primitive, args, values, params, result, source, None)
         if isinstance(result, np.generic) and not primitive.strong and all(type(v) in SCALARS for v in values):
             result = result.item()
         out = Tracer(self, None, result, source)
-        self.records.append(Record(primitive, args, params, out, source))
+        self.records.append(Record(primitive, args, values, params, out, source))
         return out
 
-    def _record_many(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any], results: Sequence[Any],
+    def _record_many(
+        self,
+        primitive: Primitive,
+        args: Sequence[Any],
+        values: Sequence[Any], params: dict[str, Any], results: Sequence[Any],
                      source: Source | None, linear: LinearMap | None) -> tuple[Any, ...]:  # fmt: skip
         if any(is_own(self, v) for v in results):
             raise closure_error(primitive.name, params.get("name", "the function"))
         outs = tuple([Tracer(self, None, v, source) for v in results])
-        self.records.append(Record(primitive, args, params, outs, source, linear))
+        self.records.append(Record(primitive, args, values, params, outs, source, linear))
         # Integers and booleans have no derivative: they leave the trace as plain values.
         return tuple([t if is_inexact(t.dtype) else t.value for t in outs])
 

@@ -42,7 +42,9 @@ class ArrayType:
 
 @lru_cache(maxsize=8192)
 def array_type(shape: tuple[int, ...], dtype: np.dtype, weak: bool = False) -> ArrayType:
-    """The ArrayType for these fields, made once and shared."""
+    """The ArrayType for these fields, made once and shared. Raises TypeError for a dtype that holds no numbers."""
+    if dtype.kind not in "biufc" and dtype.names != ("float0",):
+        raise TypeError(f"expected an array of numbers, got dtype {dtype}; convert it before the call.")
     return ArrayType(shape, dtype, weak)
 
 
@@ -56,9 +58,7 @@ def is_inexact(dtype: np.dtype) -> bool:
 
 def value_type(value: Any) -> ArrayType:
     """The type of an array, a NumPy scalar or a Python number. Raises TypeError for anything else."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        if value.dtype.kind not in "biufc":
-            raise TypeError(f"expected an array of numbers, got dtype {value.dtype}; convert it before the call.")
+    if type(value) is np.ndarray or isinstance(value, (np.ndarray, np.generic)):
         return array_type(value.shape, value.dtype)
     weak = SCALAR_TYPES.get(type(value))
     if weak is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.tracing import type_of
+from funcgrad.core.tracing import shape_of, type_of
 from funcgrad.core.types import ArrayType, array_type, is_inexact
 from funcgrad.ops.families import array, batch_unary, flat, linear, shift, unary_samples
 
@@ -115,7 +115,7 @@ broadcast_in_dim = linear(
 
 def broadcast_to(x: Any, shape: Shape) -> Any:
     """`x` with NumPy's broadcasting to `shape`; `x` itself if it has that shape already."""
-    have = type_of(x).shape
+    have = shape_of(x)
     if have == shape:
         return x
     return broadcast_in_dim(x, shape=shape, dims=tuple(range(len(shape) - len(have), len(shape))))
@@ -131,7 +131,7 @@ def reduced(shape: Shape, axes: Shape) -> Shape:
 
 def expand(ct: Any, like: Any, axes: Shape) -> Any:
     """A reduced value put back along the reduced axes of `like`."""
-    shape = type_of(like).shape
+    shape = shape_of(like)
     return broadcast_in_dim(ct, shape=shape, dims=tuple(i for i in range(len(shape)) if i not in axes))
 
 
@@ -182,6 +182,8 @@ convert_flat = flat(
 def convert(x: Any, dtype: Any) -> Any:
     """`x` as a strong array of `dtype`. Between inexact dtypes it is linear (complex to real keeps the real part)."""
     dtype = np.dtype(dtype)
+    if type(x) is np.ndarray and x.dtype == dtype:
+        return x
     kind = type_of(x)
     if kind.dtype == dtype and not kind.weak:
         return x

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core.primitive import Primitive
-from funcgrad.core.tracing import type_of
+from funcgrad.core.tracing import dtype_of, shape_of, type_of
 from funcgrad.core.types import SCALARS, ArrayType, array_type
 from funcgrad.ops.basics import broadcast_to, convert, reduce_sum, reshape
 from funcgrad.ops.families import array, register
@@ -26,17 +26,17 @@ def unbroadcast(ct: Any, like: Any) -> Any:
     """A cotangent summed back to the shape, and converted back to the dtype, of the value it belongs to."""
     if type(ct) is np.ndarray and type(like) is np.ndarray and ct.shape == like.shape and ct.dtype == like.dtype:
         return ct
-    have, want = type_of(ct).shape, type_of(like).shape
+    have, want = shape_of(ct), shape_of(like)
     if have != want:
         extra = len(have) - len(want)
         ones = [i + extra for i, n in enumerate(want) if n == 1 and have[i + extra] != 1]
         ct = reshape(reduce_sum(ct, axes=(*range(extra), *ones)), shape=want)
-    return convert(ct, type_of(like).dtype)
+    return convert(ct, dtype_of(like))
 
 
 def match(tangent: Any, ans: Any) -> Any:
     """A tangent broadcast to the shape, and converted to the dtype, of the result it belongs to."""
-    return convert(broadcast_to(tangent, type_of(ans).shape), type_of(ans).dtype)
+    return convert(broadcast_to(tangent, shape_of(ans)), dtype_of(ans))
 
 
 def broadcast_shapes(name: str, types: Sequence[ArrayType]) -> tuple[int, ...]:

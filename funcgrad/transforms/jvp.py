@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.core.tracing import Record, Trace, is_own, type_of
-from funcgrad.core.types import is_inexact
+from funcgrad.core.tracing import Record, Trace, dtype_of, is_own
 from funcgrad.ops.families import zeros_like
 
 Flat = Callable[..., Sequence[Any]]
@@ -23,8 +22,9 @@ def push_tangents(trace: Trace, records: Sequence[Record], tangents: dict[int, A
             found = r.linear.push(moving)
         else:
             outs = [t.value for t in r.outputs] if r.primitive.multiple else r.outputs.value
-            args = [a.value if is_own(trace, a) else a for a in r.inputs]
-            result = r.primitive.rule("jvp")(moving, outs, args, r.params)
+            if r.primitive.jvp is None:
+                raise r.primitive.missing("jvp")
+            result = r.primitive.jvp(moving, outs, r.args, r.params)
             found = result if r.primitive.multiple else [result]
         outputs = r.outputs if r.primitive.multiple else (r.outputs,)
         tangents.update((id(out), t) for out, t in zip(outputs, found, strict=True) if t is not None)
@@ -39,7 +39,7 @@ def linearize_flat(
     """
     trace = Trace("forward", name)
     try:
-        inputs = [trace.input(p) if is_inexact(type_of(p).dtype) else p for p in primals]
+        inputs = [trace.input(p) if dtype_of(p).kind in "fc" else p for p in primals]
         outputs = list(f(*inputs))
     finally:
         records = trace.close()

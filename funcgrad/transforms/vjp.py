@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.core.tracing import Record, Trace, Tracer, is_own, type_of
-from funcgrad.core.types import is_inexact
+from funcgrad.core.tracing import Record, Trace, Tracer, dtype_of, is_own
 from funcgrad.ops.families import zeros_like
 
 Flat = Callable[..., Sequence[Any]]
@@ -30,8 +29,9 @@ def pull_cotangents(trace: Trace, records: Sequence[Record], cts: dict[int, Any]
         else:
             outs = [t.value for t in r.outputs] if primitive.multiple else r.outputs.value
             wanted = [type(a) is Tracer and a.trace is trace for a in r.inputs]
-            args = [a.value if own else a for a, own in zip(r.inputs, wanted, strict=True)]
-            found = primitive.rule("vjp")(ct, outs, args, r.params, wanted)
+            if primitive.vjp is None:
+                raise primitive.missing("vjp")
+            found = primitive.vjp(ct, outs, r.args, r.params, wanted)
         for a, c in zip(r.inputs, found, strict=True):
             if c is not None and type(a) is Tracer and a.trace is trace:
                 key = id(a)
@@ -47,7 +47,7 @@ def vjp_flat(
     """
     trace = Trace("reverse", name)
     try:
-        inputs = [trace.input(p) if is_inexact(type_of(p).dtype) else p for p in primals]
+        inputs = [trace.input(p) if dtype_of(p).kind in "fc" else p for p in primals]
         outputs = list(f(*inputs))
     finally:
         records = trace.close()

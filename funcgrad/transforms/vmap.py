@@ -42,7 +42,9 @@ def vmap_flat(f: Flat, size: int, batched: Sequence[bool], args: Sequence[Any],
         pairs = [read(a) for a in r.inputs]
         values, flags = [v for v, _ in pairs], [b for _, b in pairs]
         if any(flags):
-            outs, out_flags = r.primitive.rule("batch")(size, flags, values, r.params)
+            if r.primitive.batch is None:
+                raise r.primitive.missing("batch")
+            outs, out_flags = r.primitive.batch(size, flags, values, r.params)
         else:
             outs, out_flags = r.primitive(*values, **r.params), False
         if not r.primitive.multiple:
