@@ -10,7 +10,7 @@ from typing import Any
 from funcgrad import tree
 from funcgrad.core.array import unwrap
 from funcgrad.core.tracing import Tracer, dtype_of
-from funcgrad.core.types import is_inexact, value_type
+from funcgrad.core.types import value_type
 
 
 def function_name(f: Callable[..., Any]) -> str:
@@ -65,15 +65,18 @@ def flatten_arrays(value: Any, where: str, name: Callable[[], str] = str) -> tup
     return out, treedef
 
 
-def check_inexact(leaves: Sequence[Any], value: Any, name: Callable[[], str], what: str, holomorphic: bool,
+def check_inexact(leaves: Sequence[Any], value: Any, name: Callable[[], str], what: str, kinds: str,
                   allow_int: bool) -> None:  # fmt: skip
-    """Raises TypeError for leaves that `what` (grad, jacfwd, ...) cannot differentiate by, naming path and dtype."""
+    """Raises TypeError for leaves that `what` (grad, jacfwd, ...) cannot differentiate by, naming path and dtype.
+
+    `kinds` holds the allowed kinds of dtype: "f" real, "c" complex (holomorphic=True), "fc" either.
+    """
     for i, leaf in enumerate(leaves):
         kind = dtype_of(leaf)
-        if kind.kind == ("c" if holomorphic else "f") or (allow_int and not is_inexact(kind)):
+        if kind.kind in kinds or (allow_int and kind.kind not in "fc"):
             continue
         path = f"argument {name()}{leaf_path(value, i)}"
-        if holomorphic:
+        if kinds == "c":
             raise TypeError(f"{what} with holomorphic=True needs complex inputs; {path} has dtype {kind}.")
         if kind.kind == "c":
             raise TypeError(

@@ -102,7 +102,7 @@ def value_and_grad(fun: Fun, argnums: int | Sequence[int] = 0, has_aux: bool = F
         for n in chosen:
             called = functools.partial(argument_name, fun, n)
             found, treedef = flatten_arrays(args[n], f"grad of {name}: argument ", called)
-            check_inexact(found, args[n], called, f"grad of {name}", holomorphic, allow_int)
+            check_inexact(found, args[n], called, f"grad of {name}", "c" if holomorphic else "fc", allow_int)
             leaves.append(found)
             trees.append(treedef)
 

@@ -83,7 +83,8 @@ def _jacobian(
         chosen = normalize_argnums(argnums, len(args), f"{mode} of {name}")
         picked = tuple(args[n] for n in chosen)
         leaves, in_tree = flatten_arrays(picked, f"{mode} of {name}: argument")
-        check_inexact(leaves, picked, str, f"{mode} of {name}", holomorphic, allow_int)
+        kinds = "c" if holomorphic else "f" if mode == "jacfwd" else "fc"
+        check_inexact(leaves, picked, str, f"{mode} of {name}", kinds, allow_int)
 
         @functools.wraps(fun)
         def of_chosen(*moving: Any) -> Any:
