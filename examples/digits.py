@@ -1,0 +1,125 @@
+"""Trains a classifier on scikit-learn's 1,797 handwritten digits, functionally: jit(value_and_grad(loss)).
+
+Writes one picture with the learning curve and a sheet of the misread digits. Run from the README's first command.
+"""
+
+import argparse
+
+import matplotlib
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from tqdm import trange
+
+import funcgrad as fg
+import funcgrad.numpy as jnp
+from funcgrad import nn, random
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
+
+SIZES = (64, 128, 64, 10)
+
+
+def init(key):
+    """He-initialised layers: a list of dicts of weights (in, out) and biases (out,)."""
+    keys = random.split(key, len(SIZES) - 1)
+    shapes = zip(SIZES[:-1], SIZES[1:], strict=True)
+    return [
+        {"w": random.normal(k, shape) * np.sqrt(2 / shape[0]), "b": jnp.zeros(shape[1])}
+        for k, shape in zip(keys, shapes, strict=True)
+    ]
+
+
+def logits(params, x):
+    """Unnormalised class scores of images (n, 64): shape (n, 10)."""
+    for layer in params[:-1]:
+        x = nn.relu(x @ layer["w"] + layer["b"])
+    return x @ params[-1]["w"] + params[-1]["b"]
+
+
+def loss(params, x, y):
+    """Mean cross-entropy, with a little label smoothing against over-confidence."""
+    target = 0.95 * nn.one_hot(y, 10) + 0.005
+    return -jnp.mean(jnp.sum(target * nn.log_softmax(logits(params, x)), axis=1))
+
+
+@fg.jit
+def step(params, velocity, x, y, rate):
+    """One step of SGD with momentum; returns the new state and the loss."""
+    value, slope = fg.value_and_grad(loss)(params, x, y)
+    velocity = fg.tree.map(lambda v, g: 0.9 * v - rate * g, velocity, slope)
+    return fg.tree.map(lambda p, v: p + v, params, velocity), velocity, value
+
+
+@fg.jit
+def predict(params, x):
+    return jnp.argmax(logits(params, x), axis=1)
+
+
+def train(x, y, x_test, y_test, epochs, batch=32):
+    """Trains; returns the parameters and the (loss, held-out accuracy) of each epoch."""
+    key = random.key(0)
+    params = init(key)
+    velocity = fg.tree.map(jnp.zeros_like, params)
+    history = []
+    bar = trange(epochs, unit="epoch")
+    for epoch in bar:
+        order = np.asarray(random.permutation(random.fold_in(key, epoch), len(x)))
+        rate = 0.05 * 0.5 * (1 + np.cos(np.pi * epoch / epochs))
+        values = []
+        for at in range(0, len(x) - batch + 1, batch):
+            chosen = order[at : at + batch]
+            params, velocity, value = step(params, velocity, x[chosen], y[chosen], rate)
+            values.append(float(value))
+        accuracy = float(np.mean(predict(params, x_test) == y_test))
+        history.append((np.mean(values), accuracy))
+        bar.set_postfix(loss=f"{history[-1][0]:.3f}", accuracy=f"{accuracy:.1%}")
+    return params, np.array(history)
+
+
+def draw(history, images, read, truth, path):
+    """The learning curve above, the misread digits below."""
+    wrong = np.flatnonzero(read != truth)
+    columns = 8
+    rows = max(-(-len(wrong) // columns), 1)
+    fig = plt.figure(figsize=(9, 4.2 + 1.35 * rows), layout="constrained")
+    top, bottom = fig.subfigures(2, 1, height_ratios=(3.6, 1.3 * rows + 0.4))
+    axis = top.subplots()
+    epochs = np.arange(1, len(history) + 1)
+    axis.plot(epochs, history[:, 0], color="tab:blue", label="training loss")
+    axis.set(xlabel="epoch", ylabel="training loss (cross-entropy)", ylim=(0, None))
+    right = axis.twinx()
+    right.plot(epochs, 100 * history[:, 1], color="tab:orange", label="held-out accuracy")
+    right.set(ylabel="held-out accuracy (%)", ylim=(min(90, 100 * history[:, 1].min()), 100.2))
+    axis.legend(handles=[*axis.get_lines(), *right.get_lines()], loc="center right", frameon=False)
+    axis.set_title(f"Handwritten digits: {100 * history[-1, 1]:.1f} % of {len(truth)} held-out images read right")
+    bottom.suptitle(f"The {len(wrong)} misread ones" if len(wrong) else "None was misread")
+    for axis in np.ravel(bottom.subplots(rows, columns)):
+        axis.axis("off")
+    for axis, i in zip(bottom.axes, wrong, strict=False):
+        axis.imshow(images[i].reshape(8, 8), cmap="gray_r")
+        axis.set_title(f"read {read[i]}, is {truth[i]}", fontsize=9)
+    fig.savefig(path, dpi=120)
+    plt.close(fig)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--out", default="digits.png", help="the picture (default: %(default)s)")
+    options = parser.parse_args()
+    digits = load_digits()
+    x, x_test, y, y_test = train_test_split(
+        digits.data / 16.0, digits.target, test_size=0.2, random_state=0, stratify=digits.target
+    )
+    params, history = train(x, y, x_test, y_test, options.epochs)
+    read = np.asarray(predict(params, x_test))
+    draw(history, x_test, read, y_test, options.out)
+    print(f"trained on {len(x)} digits, {options.epochs} epochs: last loss {history[-1, 0]:.3f}")
+    print(f"held out {len(x_test)}: {np.mean(read == y_test):.1%} read right, {np.sum(read != y_test)} misread")
+    print(f"learning curve and misread digits: {options.out}")
+
+
+if __name__ == "__main__":
+    main()
