@@ -21,7 +21,8 @@ def run(jax: Any, jnp: Any) -> dict[str, Any]:
         angle = jnp.arange(length, dtype=jnp.float32)[:, None, None] * frequency
         first, second = jnp.split(x, 2, axis=-1)
         return jnp.concatenate(
-            [first * jnp.cos(angle) - second * jnp.sin(angle), second * jnp.cos(angle) + first * jnp.sin(angle)], axis=-1
+            [first * jnp.cos(angle) - second * jnp.sin(angle), second * jnp.cos(angle) + first * jnp.sin(angle)],
+            axis=-1,
         )
 
     def attention_weights(params, x):

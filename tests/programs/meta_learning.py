@@ -43,7 +43,9 @@ def run(jax: Any, jnp: Any) -> dict[str, Any]:
         values.append(value)
         params = jax.tree.map(lambda p, g: p - 0.05 * g, params, grads)
         alpha = alpha - 0.005 * alpha_grad
-    first_order = jax.grad(lambda p: loss(jax.lax.stop_gradient(inner_update(p, *tasks[:2], alpha)), *tasks[2:]))(params)
+    first_order = jax.grad(lambda p: loss(jax.lax.stop_gradient(inner_update(p, *tasks[:2], alpha)), *tasks[2:]))(
+        params
+    )
     return {
         "values": jnp.stack(values),
         "alpha": alpha,

@@ -44,7 +44,7 @@ def run(jax: Any, jnp: Any) -> dict[str, Any]:
 
     def ragged(x):
         parts = [x[: i + 1].sum() for i in range(x.shape[0])]
-        return jnp.stack([p**2 for p in parts if float(p) > 0.0]).sum()
+        return jnp.stack([p**2 for p in parts if p > 0.0]).sum()
 
     x = jnp.array([0.3, -1.2, 2.5])
     captured = np.array([1.0, 10.0, 100.0])

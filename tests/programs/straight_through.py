@@ -26,7 +26,9 @@ def run(jax: Any, jnp: Any) -> dict[str, Any]:
         distance = jnp.sum((z[:, None] - codebook[None]) ** 2, axis=-1)
         code = jnp.argmin(distance, axis=1)
         q = codebook[code]
-        commitment = jnp.mean((q - jax.lax.stop_gradient(z)) ** 2) + 0.25 * jnp.mean((z - jax.lax.stop_gradient(q)) ** 2)
+        commitment = jnp.mean((q - jax.lax.stop_gradient(z)) ** 2) + 0.25 * jnp.mean(
+            (z - jax.lax.stop_gradient(q)) ** 2
+        )
         return z + jax.lax.stop_gradient(q - z), code, commitment
 
     def vq_loss(codebook, latents):

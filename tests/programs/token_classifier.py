@@ -42,13 +42,17 @@ def run(jax: Any, jnp: Any) -> dict[str, Any]:
 
     value, grads = jax.jit(jax.value_and_grad(cross_entropy))(params)
     counts = jnp.zeros(9, dtype=jnp.float32).at[tokens.ravel()].add(1.0)
-    summed = jnp.zeros((9, 5), dtype=jnp.float32).at[tokens[:, 0]].add(params["position"][0] * counts[tokens[:, 0], None])
+    summed = (
+        jnp.zeros((9, 5), dtype=jnp.float32).at[tokens[:, 0]].add(params["position"][0] * counts[tokens[:, 0], None])
+    )
     return {
         "value": value,
         "by_index": jax.grad(cross_entropy_by_index)(params)["embedding"],
         "counts": counts,
         "summed": summed,
         "set": params["scale"].at[1:4:2].set(7.0).at[-1].multiply(3.0).at[0].min(0.5),
-        "scatter_grad": jax.grad(lambda u: jnp.sum(params["embedding"].at[tokens[:, 1]].add(u) ** 2))(params["position"][0]),
+        "scatter_grad": jax.grad(lambda u: jnp.sum(params["embedding"].at[tokens[:, 1]].add(u) ** 2))(
+            params["position"][0]
+        ),
         "picked": jnp.argsort(logits_of(params, tokens), axis=-1)[:, -1],
     } | {f"grad_{k}": g for k, g in grads.items()}
