@@ -43,9 +43,12 @@ def run(jax: Any, jnp: Any) -> dict[str, Any]:
         values.append(value)
         params = jax.tree.map(lambda p, g: p - 0.05 * g, params, grads)
         alpha = alpha - 0.005 * alpha_grad
-    first_order = jax.grad(lambda p: loss(jax.lax.stop_gradient(inner_update(p, *tasks[:2], alpha)), *tasks[2:]))(
-        params
-    )
+    x, y, x_new, y_new = tasks
+
+    def first_order_loss(params):
+        return loss(jax.lax.stop_gradient(inner_update(params, x, y, alpha)), x_new, y_new) + loss(params, x, y)
+
+    first_order = jax.grad(first_order_loss)(params)
     return {
         "values": jnp.stack(values),
         "alpha": alpha,
