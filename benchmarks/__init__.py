@@ -1,0 +1,1 @@
+"""Benchmarks: funcgrad and every installed peer, in turn, in one run."""
