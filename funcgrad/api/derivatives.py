@@ -212,7 +212,8 @@ def _matching(given: Any, treedef: tree.PyTreeDef, likes: Sequence[Any], where: 
             raise TypeError(
                 f"{where}{leaf_path(given, i)} has dtype {have.dtype}, but its value has dtype {want.dtype}."
             )
-        out.append(leaf if have.dtype == want.dtype else convert(leaf, want.dtype))
+        # Strong even for a Python number: a rule may divide by zero, which NumPy allows and Python does not.
+        out.append(convert(leaf, want.dtype))
     return out
 
 
