@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core.array import unwrap
-from funcgrad.core.tracing import Tracer
+from funcgrad.core.tracing import Tracer, type_of
 from funcgrad.core.types import SCALARS
 from funcgrad.ops import elementwise as e
 from funcgrad.ops.families import TABLE
@@ -55,6 +55,42 @@ def _install_arithmetic() -> None:
     Tracer.__pos__ = lambda self: self  # type: ignore[attr-defined]
 
 
+def _pow(self: Any, other: Any, modulus: None = None) -> Any:
+    if modulus is not None:
+        raise TypeError("pow(x, y, modulus) was asked of a traced array; write (x ** y) % modulus.")
+    if type(other) is int and other == 2:
+        # NumPy's operator squares booleans too, to int8, where its function promotes them to int64.
+        return e.square(self)
+    return power_of(self, unwrap(other)) if _usable(other) else NotImplemented
+
+
+def power_of(x: Any, y: Any) -> Any:
+    """x ** y of operands; a Python number as exponent is static, so that its derivative has no logarithm."""
+    kind = type_of(x).dtype.kind
+    if type(y) is int and kind != "b":
+        if y < 0 and kind in "iu":
+            raise ValueError(f"integers to negative integer powers are not allowed: x ** {y} with x of {type_of(x)}.")
+        return e.square(x) if y == 2 else e.integer_pow(x, n=y)
+    if type(y) is float and kind in "fc":
+        # The shortcuts that NumPy's own operator takes.
+        if y == 2.0:
+            return e.square(x)
+        if y == 0.5:
+            return e.sqrt(x)
+    return e.power(x, y)
+
+
+def _install_powers() -> None:
+    Tracer.__pow__ = _pow  # type: ignore[attr-defined]
+    Tracer.__rpow__ = binary(power_of)[1]  # type: ignore[attr-defined]
+    pair = binary(lambda x, y: (e.floor_divide(x, y), e.remainder(x, y)))
+    Tracer.__divmod__, Tracer.__rdivmod__ = pair  # type: ignore[attr-defined]
+    # These two are functions of the room, which registers them later.
+    product = binary(lambda x, y: dispatch[np.matmul](x, y))
+    Tracer.__matmul__, Tracer.__rmatmul__ = product  # type: ignore[attr-defined]
+    Tracer.__round__ = lambda self, ndigits=None: dispatch[np.round](self, ndigits or 0)  # type: ignore[attr-defined]
+
+
 def _ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     function = dispatch.get(ufunc if method == "__call__" else (ufunc, method))
     if function is None:
@@ -80,6 +116,7 @@ def _function(self: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
 
 
 _install_arithmetic()
+_install_powers()
 # The rows that are NumPy's own ufuncs serve until the room registers a function with the full signature.
 dispatch.update((p.impl, p) for p in TABLE.values() if isinstance(p.impl, np.ufunc))
 Tracer.__array_ufunc__ = _ufunc  # type: ignore[attr-defined]

@@ -64,7 +64,10 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             if any_traced(args) or (kwargs and (any_traced(kwargs.values()) or not own.isdisjoint(kwargs))):
                 return body(*args, **kwargs)
-            result = numpy_function(*args, **kwargs)
+            # NumPy's own Python code writes into arrays like its arguments: those must be plain ones.
+            plain = [unwrap(a) for a in args]
+            named = {k: unwrap(v) for k, v in kwargs.items()} if kwargs else kwargs
+            result = numpy_function(*plain, **named)
             if type(result) is np.ndarray:
                 return result.view(Array)  # type: ignore[return-value]
             return wrap_all(result)
