@@ -301,11 +301,9 @@ def _positions(fun: Fun, nums: Any, names: Any, what: str) -> tuple[tuple[int, .
         positions = normalize_argnums(given, count, f"jit: {what}")
     else:
         positions = (given,) if isinstance(given, int) else tuple(given)
-    if nums is None:
-        positions = tuple(positional.index(n) for n in listed if n in positional)
-    if names is None:
-        listed = tuple(positional[n] for n in positions if 0 <= n < len(positional))
-    return positions, frozenset(listed)
+    named = {positional.index(n) for n in listed if n in positional}
+    numbered = {positional[n] for n in positions if 0 <= n < len(positional)}
+    return tuple(sorted({*positions, *named})), frozenset({*listed, *numbered})
 
 
 def jit(fun: Fun | None = None, *, static_argnums: int | Sequence[int] | None = None,

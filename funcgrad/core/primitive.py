@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from funcgrad.core.tracing import Trace, Tracer
-from funcgrad.core.types import ArrayType, array_type
+from funcgrad.core.types import SCALARS, ArrayType, array_type
 from funcgrad.errors import MissingRuleError
 
 
@@ -53,7 +55,11 @@ class Primitive:
                 if top is None or trace.order > top.order:
                     top = trace
         if top is None:
-            return self.impl(*args, **params)
+            result = self.impl(*args, **params)
+            # What NumPy makes of Python numbers only is weak still: `out_types` says so, and here it is made true.
+            if isinstance(result, np.generic) and not self.strong and all(type(a) in SCALARS for a in args):
+                return result.item()
+            return result
         return top.process(self, args, params)
 
     def out_types(self, types: Sequence[ArrayType], params: dict[str, Any]) -> tuple[ArrayType, ...]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funcgrad.core.program import Equation, Literal, Program, Var
-from funcgrad.core.types import SCALARS, ArrayType, is_inexact, value_type
+from funcgrad.core.types import ArrayType, is_inexact, value_type
 from funcgrad.errors import assignment_error, closure_error, conversion_error, escaped_tracer_error
 
 if TYPE_CHECKING:
@@ -227,8 +227,6 @@ class Trace:
             return result
         if primitive.multiple:
             return self._record_many(primitive, args, values, params, result, source, None)
-        if isinstance(result, np.generic) and not primitive.strong and all(type(v) in SCALARS for v in values):
-            result = result.item()
         out = Tracer(self, None, result, source)
         self.records.append(Record(primitive, args, values, params, out, source))
         return out
