@@ -29,6 +29,8 @@ def argument_name(f: Callable[..., Any], position: int) -> str:
 
 def normalize_argnums(argnums: int | Sequence[int], count: int, what: str) -> tuple[int, ...]:
     """`argnums` as non-negative positions. Raises TypeError or ValueError that names the number and the count."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,)
     given = (argnums,) if isinstance(argnums, int) else argnums
     found = []
     for a in given:
@@ -49,10 +51,20 @@ def leaf_path(value: Any, number: int) -> str:
     return tree.keystr(tree.leaves_with_path(value)[number][0])
 
 
-def flatten_arrays(value: Any, where: str, name: Callable[[], str] = str) -> tuple[list[Any], tree.PyTreeDef]:
+Path = Callable[[Any, int], str]
+"""How to name leaf `number` of a tree in a message."""
+
+
+def argument_path(fun: Callable[..., Any], chosen: Sequence[int], picked: Any, number: int) -> str:
+    """The name of leaf `number` of the arguments `chosen` of a function: the parameter's name and the path inside it."""
+    keys = tree.leaves_with_path(picked)[number][0]
+    return f"{argument_name(fun, chosen[keys[0].idx])}{tree.keystr(keys[1:])}"
+
+
+def flatten_arrays(value: Any, where: str, path: Path = leaf_path) -> tuple[list[Any], tree.PyTreeDef]:
     """Leaves of a tree, each checked to be an array or a number, and its structure.
 
-    An error begins with `where` and `name()`, which is asked only then, and gives the leaf's key path.
+    An error begins with `where` and the leaf's `path`, which is asked only then.
     """
     leaves, treedef = tree.flatten(value)
     out = [unwrap(leaf) for leaf in leaves]
@@ -61,12 +73,11 @@ def flatten_arrays(value: Any, where: str, name: Callable[[], str] = str) -> tup
             if type(leaf) is not Tracer:
                 value_type(leaf)
         except TypeError as error:
-            raise TypeError(f"{where}{name()}{leaf_path(value, i)}: {error}") from None
+            raise TypeError(f"{where}{path(value, i)}: {error}") from None
     return out, treedef
 
 
-def check_inexact(leaves: Sequence[Any], value: Any, name: Callable[[], str], what: str, kinds: str,
-                  allow_int: bool) -> None:  # fmt: skip
+def check_inexact(leaves: Sequence[Any], value: Any, path: Path, what: str, kinds: str, allow_int: bool) -> None:
     """Raises TypeError for leaves that `what` (grad, jacfwd, ...) cannot differentiate by, naming path and dtype.
 
     `kinds` holds the allowed kinds of dtype: "f" real, "c" complex (holomorphic=True), "fc" either.
@@ -75,15 +86,15 @@ def check_inexact(leaves: Sequence[Any], value: Any, name: Callable[[], str], wh
         kind = dtype_of(leaf)
         if kind.kind in kinds or (allow_int and kind.kind not in "fc"):
             continue
-        path = f"argument {name()}{leaf_path(value, i)}"
+        which = f"argument {path(value, i)}"
         if kinds == "c":
-            raise TypeError(f"{what} with holomorphic=True needs complex inputs; {path} has dtype {kind}.")
+            raise TypeError(f"{what} with holomorphic=True needs complex inputs; {which} has dtype {kind}.")
         if kind.kind == "c":
             raise TypeError(
-                f"{what} needs real inputs; {path} has dtype {kind}. Pass holomorphic=True for a holomorphic function, "
+                f"{what} needs real inputs; {which} has dtype {kind}. Pass holomorphic=True for a holomorphic function, "
                 "or differentiate by the real and imaginary parts."
             )
         raise TypeError(
-            f"{what} needs inputs of floating dtype; {path} has dtype {kind}. Convert it to a float, leave it out "
+            f"{what} needs inputs of floating dtype; {which} has dtype {kind}. Convert it to a float, leave it out "
             "of argnums, or pass allow_int=True."
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import (
-    argument_name,
+    argument_path,
     check_inexact,
     flatten_arrays,
     function_name,
@@ -35,9 +35,7 @@ class _Flattened:
 
     __slots__ = ("aux", "f", "has_aux", "name", "out_tree", "rebuild")
 
-    def __init__(
-        self, f: Fun, rebuild: Callable[[Sequence[Any]], tuple[tuple[Any, ...], dict[str, Any]]], has_aux: bool
-    ):
+    def __init__(self, f: Fun, rebuild: Callable[[Sequence[Any]], tuple[Sequence[Any], dict[str, Any]]], has_aux: bool):
         self.f, self.rebuild, self.has_aux = f, rebuild, has_aux
         self.name = function_name(f)
         self.aux: Any = None
@@ -69,7 +67,7 @@ def _wrap_tree(treedef: tree.PyTreeDef, leaves: Sequence[Any]) -> Any:
     return tree.unflatten(treedef, [wrap(v) for v in leaves])
 
 
-def _primal_dtype(ct: Any, primal: Any) -> Any:
+def _explicit(ct: Any, primal: Any) -> Any:
     if ct is not None:
         return ct
     return zeros_like(primal) if is_inexact(dtype_of(primal)) else np.zeros(shape_of(primal), FLOAT0)
@@ -94,36 +92,30 @@ def value_and_grad(fun: Fun, argnums: int | Sequence[int] = 0, has_aux: bool = F
         out of range.
     """
     name = function_name(fun)
+    asked = f"grad of {name}"
+    kinds = "c" if holomorphic else "fc"
 
     @functools.wraps(fun)
     def value_and_grad_of(*args: Any, **kwargs: Any) -> Any:
-        chosen = normalize_argnums(argnums, len(args), f"grad of {name}")
-        leaves, trees = [], []
-        for n in chosen:
-            called = functools.partial(argument_name, fun, n)
-            found, treedef = flatten_arrays(args[n], f"grad of {name}: argument ", called)
-            check_inexact(found, args[n], called, f"grad of {name}", "c" if holomorphic else "fc", allow_int)
-            leaves.append(found)
-            trees.append(treedef)
+        chosen = normalize_argnums(argnums, len(args), asked)
+        picked = tuple([args[n] for n in chosen])
+        path = functools.partial(argument_path, fun, chosen)
+        primals, treedef = flatten_arrays(picked, f"{asked}: argument ", path)
+        check_inexact(primals, picked, path, asked, kinds, allow_int)
 
-        def rebuild(flat: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            full, at = list(args), 0
-            for n, treedef in zip(chosen, trees, strict=True):
-                full[n] = tree.unflatten(treedef, flat[at : at + treedef.num_leaves])
-                at += treedef.num_leaves
-            return tuple(full), kwargs
+        def rebuild(flat: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
+            full = list(args)
+            for n, value in zip(chosen, tree.unflatten(treedef, flat), strict=True):
+                full[n] = value
+            return full, kwargs
 
         flat_f = _Flattened(fun, rebuild, has_aux)
-        primals = [leaf for group in leaves for leaf in group]
         with _silent():
             outs, pull = vjp_flat(flat_f, primals, name)
             cts = pull([_seed(outs, name, holomorphic)])
-        grads = [_primal_dtype(c, p) for c, p in zip(cts, primals, strict=True)]
-        parts, at = [], 0
-        for treedef in trees:
-            parts.append(_wrap_tree(treedef, grads[at : at + treedef.num_leaves]))
-            at += treedef.num_leaves
-        gradient = parts[0] if isinstance(argnums, int) else tuple(parts)
+        gradient = _wrap_tree(treedef, [_explicit(c, p) for c, p in zip(cts, primals, strict=True)])
+        if isinstance(argnums, int):
+            gradient = gradient[0]
         value = wrap(outs[0])
         return ((value, _drop_traces(flat_f.aux)), gradient) if has_aux else (value, gradient)
 
@@ -185,7 +177,7 @@ def vjp(fun: Fun, *primals: Any, has_aux: bool = False) -> Any:
         given = _matching(ct, out_tree, outs, f"vjp of {name}: cotangent")
         with _silent():
             found = pull(given)
-        return _wrap_tree(treedef, [_primal_dtype(c, p) for c, p in zip(found, leaves, strict=True)])
+        return _wrap_tree(treedef, [_explicit(c, p) for c, p in zip(found, leaves, strict=True)])
 
     value = _wrap_tree(out_tree, outs)
     return (value, vjp_fun, _drop_traces(flat_f.aux)) if has_aux else (value, vjp_fun)
@@ -233,7 +225,7 @@ def linearize(fun: Fun, *primals: Any, has_aux: bool = False) -> Any:
         given = _matching(tangents, treedef, leaves, f"jvp of {name}: tangents")
         with _silent():
             found = push(given)
-        return _wrap_tree(out_tree, [_primal_dtype(t, o) for t, o in zip(found, outs, strict=True)])
+        return _wrap_tree(out_tree, [_explicit(t, o) for t, o in zip(found, outs, strict=True)])
 
     value = _wrap_tree(out_tree, outs)
     return (value, f_jvp, _drop_traces(flat_f.aux)) if has_aux else (value, f_jvp)

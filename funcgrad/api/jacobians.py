@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.api.arguments import check_inexact, flatten_arrays, function_name, normalize_argnums
+from funcgrad.api.arguments import argument_path, check_inexact, flatten_arrays, function_name, normalize_argnums
 from funcgrad.api.batching import vmap
 from funcgrad.api.derivatives import linearize, vjp
 from funcgrad.core.array import wrap
@@ -82,9 +82,10 @@ def _jacobian(
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         chosen = normalize_argnums(argnums, len(args), f"{mode} of {name}")
         picked = tuple(args[n] for n in chosen)
-        leaves, in_tree = flatten_arrays(picked, f"{mode} of {name}: argument")
+        path = functools.partial(argument_path, fun, chosen)
+        leaves, in_tree = flatten_arrays(picked, f"{mode} of {name}: argument ", path)
         kinds = "c" if holomorphic else "f" if mode == "jacfwd" else "fc"
-        check_inexact(leaves, picked, str, f"{mode} of {name}", kinds, allow_int)
+        check_inexact(leaves, picked, path, f"{mode} of {name}", kinds, allow_int)
 
         @functools.wraps(fun)
         def of_chosen(*moving: Any) -> Any:

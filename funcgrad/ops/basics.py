@@ -64,13 +64,12 @@ _SMALL = 4096
 
 
 def _broadcast_impl(x: Any, *, shape: Shape, dims: Shape) -> Any:
-    x = np.asarray(x)
+    if type(x) is not np.ndarray:
+        x = np.asarray(x)
     if math.prod(shape) <= _SMALL:
         # np.broadcast_to costs 3 us; filling a small array costs a tenth of that.
         out = np.empty(shape, x.dtype)
-        out[...] = (
-            x if dims == tuple(range(len(shape) - len(dims), len(shape))) else x.reshape(_aligned(x.shape, shape, dims))
-        )
+        out[...] = x.reshape(_aligned(x.shape, shape, dims)) if dims else x
         return out
     return np.broadcast_to(x.reshape(_aligned(x.shape, shape, dims)), shape)
 

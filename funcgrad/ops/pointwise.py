@@ -94,12 +94,14 @@ def elementwise(name: str, impl: Callable[..., Any], rules: Sequence[Rule] | Non
     """A broadcasting primitive. `rules` has one formula per argument (None: not differentiable), or is None: flat."""
     dtype_rule = dtype or ufunc_dtype(impl)  # type: ignore[arg-type]
 
+    formulas = tuple(rules or ())
+
     def type_rule(*types: ArrayType, **params: Any) -> ArrayType:
         return array_type(broadcast_shapes(name, types), dtype_rule(types))
 
     def jvp(tangents: Sequence[Any], ans: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
         total = None
-        for t, rule in zip(tangents, rules or (), strict=True):
+        for t, rule in zip(tangents, formulas, strict=True):
             if t is not None and rule is not None:
                 term = rule(t, ans, *args, **params)
                 total = term if total is None else total + term
@@ -107,8 +109,8 @@ def elementwise(name: str, impl: Callable[..., Any], rules: Sequence[Rule] | Non
 
     def vjp(ct: Any, ans: Any, args: Sequence[Any], params: dict[str, Any], wanted: Sequence[bool]) -> list[Any]:
         return [
-            unbroadcast(rule(ct, ans, *args, **params), arg) if want and rule is not None else None
-            for rule, arg, want in zip(rules or (), args, wanted, strict=True)
+            unbroadcast(rule(ct, ans, *args, **params), args[i]) if rule is not None and wanted[i] else None
+            for i, rule in enumerate(formulas)
         ]
 
     def batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict[str, Any]) -> Any:

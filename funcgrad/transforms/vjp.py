@@ -23,19 +23,21 @@ def pull_cotangents(trace: Trace, records: Sequence[Record], cts: dict[int, Any]
             ct = cts.pop(id(r.outputs), None)
             if ct is None:
                 continue
+        inputs = r.inputs
+        wanted = [type(a) is Tracer and a.trace is trace for a in inputs]
         if r.linear is not None:
             assert r.linear.pull is not None
             found = r.linear.pull(ct)
         else:
             outs = [t.value for t in r.outputs] if primitive.multiple else r.outputs.value
-            wanted = [type(a) is Tracer and a.trace is trace for a in r.inputs]
             if primitive.vjp is None:
                 raise primitive.missing("vjp")
             found = primitive.vjp(ct, outs, r.args, r.params, wanted)
-        for a, c in zip(r.inputs, found, strict=True):
-            if c is not None and type(a) is Tracer and a.trace is trace:
-                key = id(a)
-                cts[key] = cts[key] + c if key in cts else c
+        for i, c in enumerate(found):
+            if c is not None and wanted[i]:
+                key = id(inputs[i])
+                known = cts.get(key)
+                cts[key] = c if known is None else known + c
 
 
 def vjp_flat(
