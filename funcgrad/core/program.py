@@ -41,13 +41,19 @@ Atom = Var | Literal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equation:
-    """One application of a primitive. `source` is the (code, instruction) of the user's line that asked for it."""
+    """One application of a primitive. `source` is the (code, instruction) of the user's line that asked for it,
+    with the name of its scope as a third part if it is in one."""
 
     primitive: Primitive
     inputs: tuple[Atom, ...]
     params: dict[str, Any]
     outputs: tuple[Var, ...]
-    source: tuple[Any, int] | None = None
+    source: tuple[Any, ...] | None = None
+
+    @property
+    def scope(self) -> str:
+        """The named scope it was recorded in, such as "outer/inner"; empty outside of all."""
+        return self.source[2] if self.source is not None and len(self.source) > 2 else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +109,11 @@ def _lines(program: Program, names: Iterator[str], indent: str = "") -> Iterator
     if program.constants:
         header += f"; constants: {typed(v for v, _ in program.constants)}"
     yield indent + header.rstrip() + " ."
+    scope = ""
     for eq in program.equations:
+        if eq.scope != scope:
+            scope = eq.scope
+            yield f"{indent}  # scope {scope}" if scope else f"{indent}  # end of scope"
         plain = {k: v for k, v in eq.params.items() if not isinstance(v, Program) and v is not None}
         shown = ", ".join(f"{k}={_param(v)}" for k, v in plain.items())
         call = f"{eq.primitive.name}[{shown}]" if shown else eq.primitive.name

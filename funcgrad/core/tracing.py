@@ -29,7 +29,8 @@ _own_files: set[str] = set()
 _order = itertools.count()
 _context = threading.local()
 
-Source = tuple[Any, int]
+Source = tuple[Any, ...]
+"""(code, instruction) of a user's line, and the named scope it is in, if any."""
 
 
 def user_source() -> Source | None:
@@ -50,9 +51,9 @@ def source_text(source: Source | None) -> str:
     """`file:line (function)` of a source, for messages."""
     if source is None:
         return "an unknown place"
-    code, instruction = source
+    code, instruction, *scope = source
     line = next((n for lo, hi, n in code.co_lines() if lo <= instruction < hi and n is not None), code.co_firstlineno)
-    return f"{code.co_filename}:{line} ({code.co_name})"
+    return f"{code.co_filename}:{line} ({code.co_name})" + "".join(f" in scope {name}" for name in scope)
 
 
 class Tracer:
@@ -271,6 +272,16 @@ def trace_context(trace: Trace) -> Iterator[None]:
     finally:
         _context.abstract = outer
         trace.close()
+
+
+def scoped(trace: Trace, start: int, name: str) -> None:
+    """Puts the records of a trace from number `start` on into a named scope, around the scopes they are in already."""
+    for r in trace.records[start:]:
+        if r.source is not None:
+            code, instruction, *inner = r.source
+            r.source = (code, instruction, "/".join((name, *inner)))
+            for out in r.outputs if r.primitive.multiple else (r.outputs,):
+                out.source = r.source
 
 
 def trace_program(f: Callable[..., Sequence[Any]], types: Sequence[ArrayType], name: str) -> tuple[Program, list[Any]]:
