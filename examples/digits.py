@@ -4,6 +4,7 @@ Writes one picture with the learning curve and a sheet of the misread digits. Ru
 """
 
 import argparse
+import itertools
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ import funcgrad.numpy as jnp
 from funcgrad import nn, random
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
+import matplotlib.pyplot as plt
 
 SIZES = (64, 128, 64, 10)
 
@@ -24,7 +25,7 @@ SIZES = (64, 128, 64, 10)
 def init(key):
     """He-initialised layers: a list of dicts of weights (in, out) and biases (out,)."""
     keys = random.split(key, len(SIZES) - 1)
-    shapes = zip(SIZES[:-1], SIZES[1:], strict=True)
+    shapes = itertools.pairwise(SIZES)
     return [
         {"w": random.normal(k, shape) * np.sqrt(2 / shape[0]), "b": jnp.zeros(shape[1])}
         for k, shape in zip(keys, shapes, strict=True)

@@ -86,7 +86,9 @@ def _check_format(fmt: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     used = [str(next(positions)) if f == "" else f for f in fields]
     for field in used:
         if field.isdigit() and int(field) >= len(args):
-            raise ValueError(f"debug.print: field {field} of {fmt!r} has no argument; {len(args)} positional were given.")
+            raise ValueError(
+                f"debug.print: field {field} of {fmt!r} has no argument; {len(args)} positional were given."
+            )
         if not field.isdigit() and field not in kwargs:
             raise ValueError(
                 f"debug.print: field '{field}' of {fmt!r} has no argument; keywords given: {sorted(kwargs)}."

@@ -105,5 +105,5 @@ def _inner(left: Any, right: Any) -> Any:
     return total
 
 
-def _compare(have: Any, want: Any, what: str, tolerance: dict[str, float]) -> None:
+def _compare(have: Any, want: Any, what: str, tolerance: dict[str, Any]) -> None:
     np.testing.assert_allclose(np.asarray(have), np.asarray(want), err_msg=f"check_grads, {what}", **tolerance)

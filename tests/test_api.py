@@ -38,7 +38,7 @@ def df(x):
 
 def test_grad_by_several_arguments_and_trees():
     def loss(params, scale, x):
-        return jnp.sum(params["w"] * x) * scale + params["b"].left**2
+        return jnp.sum(params["w"] * x) * scale + params["b"].left ** 2
 
     params = {"w": X, "b": Pair(np.float64(3.0), None)}
     by_params, by_x = fg.grad(loss, argnums=(0, 2))(params, 2.0, X)
@@ -221,7 +221,9 @@ def test_custom_vjp_with_static_arguments_and_trees():
     def apply(function, tree, n):
         return function(tree["x"]) * n
 
-    apply.defvjp(lambda function, tree, n: (apply(function, tree, n), tree), lambda function, n, res, g: ({"x": g * n * 7.0},))
+    apply.defvjp(
+        lambda function, tree, n: (apply(function, tree, n), tree), lambda function, n, res, g: ({"x": g * n * 7.0},)
+    )
     assert fg.grad(apply, 1)(jnp.sin, {"x": 0.3}, 2)["x"] == 14.0
     assert fg.grad(lambda t: apply(jnp.sin, t, n=2))({"x": 0.3})["x"] == 14.0
 
@@ -268,7 +270,9 @@ def test_checkpoint_runs_twice_and_gives_the_same():
     close(fg.grad(lambda w: fg.checkpoint(lambda x: g(w, x))(X * w))(2.0), fg.grad(lambda w: g(w, X * w))(2.0))
     close(fg.hessian(fg.checkpoint(f))(X), fg.hessian(f)(X))
     program = fg.make_expr(fg.grad(fg.checkpoint(lambda x: jnp.sum(jnp.sin(jnp.sin(x))))))(X)
-    assert str(check(program)).count("sin") > str(fg.make_expr(fg.grad(lambda x: jnp.sum(jnp.sin(jnp.sin(x)))))(X)).count("sin")
+    assert str(check(program)).count("sin") > str(
+        fg.make_expr(fg.grad(lambda x: jnp.sum(jnp.sin(jnp.sin(x)))))(X)
+    ).count("sin")
 
 
 def test_stop_gradient():

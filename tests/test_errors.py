@@ -23,9 +23,17 @@ def raises(kind, *parts):
 @pytest.mark.parametrize(
     ("ask", "kind", "parts"),
     [
-        (lambda x: 1 if x[0] > 0 else 2, errors.TracerBoolConversionError, ["bool()", "bool[]", "where", "static_argnums"]),
+        (
+            lambda x: 1 if x[0] > 0 else 2,
+            errors.TracerBoolConversionError,
+            ["bool()", "bool[]", "where", "static_argnums"],
+        ),
         (lambda x: int(x[0]), errors.TracerIntegerConversionError, ["int()", "f64[]", "static"]),
-        (lambda x: float(x[0]), errors.ConcretizationTypeError, ["float()", "f64[]", "outside the transformed function"]),
+        (
+            lambda x: float(x[0]),
+            errors.ConcretizationTypeError,
+            ["float()", "f64[]", "outside the transformed function"],
+        ),
         (lambda x: complex(x[0]), errors.ConcretizationTypeError, ["complex()", "f64[]"]),
         (lambda x: range(x[0].astype(int)), errors.TracerIntegerConversionError, ["int()", "i64[]"]),
         (lambda x: np.asarray(x), errors.TracerArrayConversionError, ["numpy.asarray()", "f64[3]", "funcgrad.numpy"]),
@@ -65,7 +73,9 @@ def test_an_escaped_tracer_names_its_birthplace():
         return x
 
     fg.jit(leak)(X)
-    with raises(errors.UnexpectedTracerError, "f64[3]", "after the trace of leak has ended", "born at", __file__, "(leak)"):
+    with raises(
+        errors.UnexpectedTracerError, "f64[3]", "after the trace of leak has ended", "born at", __file__, "(leak)"
+    ):
         kept[0] + 1
     kept.clear()
     fg.grad(lambda x: jnp.sum(leak(x)))(X)
@@ -238,7 +248,11 @@ def test_a_custom_rule_over_a_closed_over_tracer():
         g.defvjp(lambda x: (x * w, None), lambda res, ct: (ct,))
         return g(w * 2)
 
-    with raises(errors.UnexpectedTracerError, "closes over a value that is being differentiated", "pass that value as an argument"):
+    with raises(
+        errors.UnexpectedTracerError,
+        "closes over a value that is being differentiated",
+        "pass that value as an argument",
+    ):
         fg.grad(outer)(3.0)
     with raises(errors.UnexpectedTracerError, "closes over a value that is being differentiated"):
         fg.grad(fg.jit(outer))(3.0)

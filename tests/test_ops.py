@@ -1,11 +1,11 @@
 """Every primitive row, from its own samples: both modes, second order, jit, vmap, dtype and types agree."""
 
+import funcgrad.scipy.special
 import numpy as np
 import pytest
 
 import funcgrad as fg
 import funcgrad.random
-import funcgrad.scipy.special
 from funcgrad.core.program import check
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import is_inexact
@@ -110,6 +110,8 @@ def test_derivatives_are_the_same_under_jit_vmap_and_checkpoint(primitive, numbe
 
 def test_names_are_unique_and_rules_are_whole():
     for p in TABLE.values():
-        assert p.samples is not None or p.linearize is not None or p.effect, f"{p.name} has neither samples nor linearize"
+        assert p.samples is not None or p.linearize is not None or p.effect, (
+            f"{p.name} has neither samples nor linearize"
+        )
         assert p.flat or p.linearize or (p.jvp and p.vjp), f"{p.name} is not flat, yet lacks a jvp or a vjp rule"
         assert p.batch is not None, f"{p.name} has no batch rule"

@@ -26,19 +26,19 @@ class Array(np.ndarray, metaclass=_ArrayMeta):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise assignment_error(str(array_type(self.shape, self.dtype)), "a funcgrad.Array")
 
-    __iadd__ = np.ndarray.__add__
-    __isub__ = np.ndarray.__sub__
-    __imul__ = np.ndarray.__mul__
-    __itruediv__ = np.ndarray.__truediv__
-    __ifloordiv__ = np.ndarray.__floordiv__
-    __imod__ = np.ndarray.__mod__
-    __ipow__ = np.ndarray.__pow__
-    __imatmul__ = np.ndarray.__matmul__
-    __iand__ = np.ndarray.__and__
-    __ior__ = np.ndarray.__or__
-    __ixor__ = np.ndarray.__xor__
-    __ilshift__ = np.ndarray.__lshift__
-    __irshift__ = np.ndarray.__rshift__
+    __iadd__ = np.ndarray.__add__  # type: ignore[assignment]
+    __isub__ = np.ndarray.__sub__  # type: ignore[assignment]
+    __imul__ = np.ndarray.__mul__  # type: ignore[assignment]
+    __itruediv__ = np.ndarray.__truediv__  # type: ignore[assignment]
+    __ifloordiv__ = np.ndarray.__floordiv__  # type: ignore[assignment]
+    __imod__ = np.ndarray.__mod__  # type: ignore[assignment]
+    __ipow__ = np.ndarray.__pow__  # type: ignore[assignment]
+    __imatmul__ = np.ndarray.__matmul__  # type: ignore[assignment]
+    __iand__ = np.ndarray.__and__  # type: ignore[assignment]
+    __ior__ = np.ndarray.__or__  # type: ignore[assignment]
+    __ixor__ = np.ndarray.__xor__  # type: ignore[assignment]
+    __ilshift__ = np.ndarray.__lshift__  # type: ignore[assignment]
+    __irshift__ = np.ndarray.__rshift__  # type: ignore[assignment]
 
     def block_until_ready(self) -> Array:
         """The array itself: on a CPU every result is ready."""

@@ -1,6 +1,5 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
-# ruff: noqa: A004
 from funcgrad.numpy import operators as operators
 from funcgrad.numpy.flat_ufuncs import bitwise_and as bitwise_and
 from funcgrad.numpy.flat_ufuncs import bitwise_count as bitwise_count

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import shape_of, type_of
 from funcgrad.core.types import ArrayType, array_type, is_inexact
 from funcgrad.ops.families import array, batch_unary, flat, linear, shift, unary_samples
@@ -30,7 +31,7 @@ def _reshape_type(x: ArrayType, *, shape: Shape) -> ArrayType:
     return array_type(shape, x.dtype)
 
 
-reshape = linear(
+reshape: Primitive = linear(
     "reshape",
     lambda x, *, shape: np.reshape(x, shape),
     _reshape_type,
@@ -49,7 +50,7 @@ def _invert(permutation: Shape) -> Shape:
     return tuple(inverse)
 
 
-transpose = linear(
+transpose: Primitive = linear(
     "transpose",
     lambda x, *, permutation: np.transpose(x, permutation),
     lambda x, *, permutation: array_type(tuple(x.shape[p] for p in permutation), x.dtype),
@@ -96,7 +97,7 @@ def _broadcast_transpose(ct: Any, args: Sequence[Any], params: dict[str, Any]) -
     return reshape(reduce_sum(ct, axes=axes) if axes else ct, shape=have)
 
 
-broadcast_in_dim = linear(
+broadcast_in_dim: Primitive = linear(
     "broadcast_in_dim",
     _broadcast_impl,
     _broadcast_type,
@@ -140,7 +141,7 @@ def _sum_impl(x: Any, *, axes: Shape) -> Any:
     return np.add.reduce(x, axis=axes, dtype=x.dtype)
 
 
-reduce_sum = linear(
+reduce_sum: Primitive = linear(
     "reduce_sum",
     _sum_impl,
     lambda x, *, axes: array_type(reduced(x.shape, axes), x.dtype),
@@ -159,7 +160,7 @@ def _convert_impl(x: Any, *, dtype: np.dtype) -> Any:
 
 _convert_type = lambda x, *, dtype: array_type(x.shape, dtype)  # noqa: E731
 
-convert_inexact = linear(
+convert_inexact: Primitive = linear(
     "convert",
     _convert_impl,
     _convert_type,
@@ -169,7 +170,7 @@ convert_inexact = linear(
     strong=True,
 )
 
-convert_flat = flat(
+convert_flat: Primitive = flat(
     "convert_flat",
     _convert_impl,
     _convert_type,
@@ -200,7 +201,7 @@ def complex_samples(rng: np.random.Generator) -> list[Any]:
     return [((array(rng, (3, 4)) + 1j * array(rng, (3, 4)),), {})]
 
 
-real = linear(
+real: Primitive = linear(
     "real",
     lambda x: np.real(x),
     _part_type,
@@ -209,7 +210,7 @@ real = linear(
     complex_samples,
 )
 
-imag = linear(
+imag: Primitive = linear(
     "imag",
     lambda x: np.imag(x),
     _part_type,
@@ -220,7 +221,7 @@ imag = linear(
 
 # ---- copies, which the linear transposes below need ----
 
-conj = linear(
+conj: Primitive = linear(
     "conj",
     lambda x: np.conj(x),
     _keep,

@@ -117,7 +117,7 @@ def _samples(rng: np.random.Generator) -> list[Any]:
     ]
 
 
-dot_general = register(Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples))
+dot_general: Primitive = register(Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples))
 
 
 def matmul2(x: Any, y: Any) -> Any:

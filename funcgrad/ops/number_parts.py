@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from funcgrad.core.primitive import Primitive
 from funcgrad.ops.pointwise import elementwise, reals
 
-exponent = elementwise("exponent", lambda x: np.frexp(x)[1], None, reals(), dtype=lambda types: np.dtype(np.int32))
+exponent: Primitive = elementwise(
+    "exponent", lambda x: np.frexp(x)[1], None, reals(), dtype=lambda types: np.dtype(np.int32)
+)

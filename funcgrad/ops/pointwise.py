@@ -137,7 +137,7 @@ def reals(low: float = -2.0, high: float = 2.0, n: int = 1, *, cplx: bool = Fals
 
     def samples(rng: np.random.Generator) -> list[Any]:
         shapes = [(3, 4), (4,), (3, 1)]
-        found = [(tuple(array(rng, shapes[i], low, high) for i in range(n)), {})]
+        found: list[Any] = [(tuple(array(rng, shapes[i], low, high) for i in range(n)), {})]
         found.append((tuple(array(rng, (), low, high) for _ in range(n)), {}))
         if cplx:
             found.append((tuple(array(rng, (3,), low, high) + 1j * array(rng, (3,), low, high) for _ in range(n)), {}))

@@ -66,7 +66,7 @@ def _hash_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params:
     return threefry2x32(*lifted), True
 
 
-threefry2x32 = flat(
+threefry2x32: Primitive = flat(
     "threefry2x32",
     hash_counters,
     _hash_type,
@@ -105,7 +105,7 @@ random_permutation = _key_only(
 
 # ---- the error function and its inverse, for normal deviates ----
 
-random_erf = elementwise(
+random_erf: Primitive = elementwise(
     "random_erf",
     lambda x: scipy_special.erf(x),
     [lambda g, ans, x: g * (2.0 / np.pi**0.5) * exp(-(x * x))],
@@ -120,7 +120,7 @@ def _erf_inv_impl(x: Any) -> Any:
     return found.astype(np.float16) if np.asarray(x).dtype == np.float16 else found
 
 
-random_erf_inv = elementwise(
+random_erf_inv: Primitive = elementwise(
     "random_erf_inv",
     _erf_inv_impl,
     [lambda g, ans, x: g * (np.pi**0.5 / 2.0) * exp(ans * ans)],
@@ -165,7 +165,7 @@ def _loggamma_vjp(ct: Any, ans: Any, args: Sequence[Any], params: dict[str, Any]
     return [None, ct * random_loggamma_grad(args[1], ans) if wanted[1] else None]
 
 
-random_loggamma = register(
+random_loggamma: Primitive = register(
     Primitive(
         "random_loggamma",
         samplers.loggamma,
@@ -186,7 +186,7 @@ def _same_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params:
 
 
 # Not flat and without derivative rules: a second derivative of a gamma sample is refused, as it is by JAX.
-random_loggamma_grad = register(
+random_loggamma_grad: Primitive = register(
     Primitive(
         "random_loggamma_grad",
         samplers.loggamma_grad,
@@ -196,7 +196,7 @@ random_loggamma_grad = register(
     )
 )
 
-random_poisson = flat(
+random_poisson: Primitive = flat(
     "random_poisson",
     samplers.poisson,
     _sampler_type(lambda lam, *, dtype: dtype),
@@ -207,7 +207,7 @@ random_poisson = flat(
     ],
 )
 
-random_binomial = flat(
+random_binomial: Primitive = flat(
     "random_binomial",
     samplers.binomial,
     _sampler_type(lambda n, p: p),

@@ -75,9 +75,9 @@ def _exclusive(x: Any, axis: int, reverse: bool) -> Any:
     return concatenate(*((rest, one) if reverse else (one, rest)), axis=axis)
 
 
-reduce_max = reduction("reduce_max", np.maximum, _share_ties)
-reduce_min = reduction("reduce_min", np.minimum, _share_ties)
-reduce_prod = reduction("reduce_prod", np.multiply, _product_of_others)
+reduce_max: Primitive = reduction("reduce_max", np.maximum, _share_ties)
+reduce_min: Primitive = reduction("reduce_min", np.minimum, _share_ties)
+reduce_prod: Primitive = reduction("reduce_prod", np.multiply, _product_of_others)
 
 # ---- reductions without derivative ----
 
@@ -93,9 +93,9 @@ def _flat_reduction(name: str, ufunc: np.ufunc) -> Primitive:
     return primitive
 
 
-reduce_and = _flat_reduction("reduce_and", np.bitwise_and)
-reduce_or = _flat_reduction("reduce_or", np.bitwise_or)
-reduce_xor = _flat_reduction("reduce_xor", np.bitwise_xor)
+reduce_and: Primitive = _flat_reduction("reduce_and", np.bitwise_and)
+reduce_or: Primitive = _flat_reduction("reduce_or", np.bitwise_or)
+reduce_xor: Primitive = _flat_reduction("reduce_xor", np.bitwise_xor)
 
 
 def _arg_reduction(name: str, function: Callable[..., Any]) -> Primitive:
@@ -109,8 +109,8 @@ def _arg_reduction(name: str, function: Callable[..., Any]) -> Primitive:
     return primitive
 
 
-argmax = _arg_reduction("argmax", np.argmax)
-argmin = _arg_reduction("argmin", np.argmin)
+argmax: Primitive = _arg_reduction("argmax", np.argmax)
+argmin: Primitive = _arg_reduction("argmin", np.argmin)
 
 # ---- cumulative operations, each along one axis, from either end ----
 
@@ -132,7 +132,7 @@ def _along_batch(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
     return batch_unary(primitive, lambda size, axis, reverse: {"axis": axis + 1, "reverse": reverse})
 
 
-cumsum = linear(
+cumsum: Primitive = linear(
     "cumsum",
     _along(np.add),
     _same,
@@ -184,7 +184,7 @@ def _cumprod_vjp(ct: Any, ans: Any, args: Sequence[Any], params: dict[str, Any],
     return [_oriented(ct, params)]
 
 
-cumprod = register(
+cumprod: Primitive = register(
     Primitive(
         "cumprod",
         _along(np.multiply),

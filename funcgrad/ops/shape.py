@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.ops.basics import broadcast_in_dim, convert, reduce_sum
@@ -40,7 +41,7 @@ def _slice_transpose(ct: Any, args: Sequence[Any], params: dict[str, Any]) -> An
     return pad(ct, 0.0, low=starts, high=ends, interior=interior)
 
 
-slice_ = linear(
+slice_: Primitive = linear(
     "slice",
     lambda x, *, starts, limits, strides: x[_slices(starts, limits, strides)],
     _slice_type,
@@ -135,7 +136,7 @@ def _pad_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: 
     return select(inside, padded, fill), True
 
 
-pad = linear(
+pad: Primitive = linear(
     "pad",
     _pad_impl,
     _pad_type,
@@ -182,7 +183,7 @@ def _concatenate_batch(size: int, batched: Sequence[bool], args: Sequence[Any], 
     return concatenate(*lifted, axis=params["axis"] + 1), True
 
 
-concatenate = linear(
+concatenate: Primitive = linear(
     "concatenate",
     lambda *xs, axis: np.concatenate(xs, axis),
     _concatenate_type,
@@ -194,7 +195,7 @@ concatenate = linear(
 
 # ---- reversal ----
 
-rev = linear(
+rev: Primitive = linear(
     "rev",
     lambda x, *, axes: np.flip(x, axes),
     lambda x, *, axes: array_type(x.shape, x.dtype),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from funcgrad.core.primitive import Primitive
 from funcgrad.core.types import array_type
 from funcgrad.ops.families import batch_unary, flat, unary_samples
 
-stop_gradient_op = flat(
+stop_gradient_op: Primitive = flat(
     "stop_gradient",
     lambda x: x,
     lambda x: array_type(x.shape, x.dtype),
