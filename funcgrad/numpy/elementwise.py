@@ -41,6 +41,7 @@ _OPTIONS = [
     inspect.Parameter("where", inspect.Parameter.KEYWORD_ONLY, default=True),
     inspect.Parameter("dtype", inspect.Parameter.KEYWORD_ONLY, default=None),
 ]
+_PLAIN = frozenset({np.ndarray, Array, *SCALARS})
 _WEAK_KINDS = {dtype: kind for kind, dtype in SCALARS.items() if kind is not bool}
 
 
@@ -106,11 +107,11 @@ def _unary(function: np.ufunc, body: Callable[..., Any], traced: Callable[..., A
         if rest or options:
             return _with_options(function, traced, (x, *rest), options)
         kind = type(x)
-        if kind is Tracer:
-            return body(x)
         if kind is Array:
             x = x.view(np.ndarray)
-        elif (kind is list or kind is tuple) and any_traced(x):
+        elif kind is Tracer:
+            return body(x)
+        elif kind not in _PLAIN and any_traced((x,)):
             return traced(x)
         result = function(x)
         return result.view(Array) if type(result) is np.ndarray else wrap_all(result)
@@ -119,13 +120,11 @@ def _unary(function: np.ufunc, body: Callable[..., Any], traced: Callable[..., A
 
 
 def _binary(function: np.ufunc, traced: Callable[..., Any]) -> Callable[..., Any]:
-    nested = (list, tuple)
-
     def call(x: Any, y: Any, /, *rest: Any, **options: Any) -> Any:
         if rest or options:
             return _with_options(function, traced, (x, y, *rest), options)
         left, right = type(x), type(y)
-        if left is Tracer or right is Tracer or ((left in nested or right in nested) and any_traced((x, y))):
+        if (left not in _PLAIN or right not in _PLAIN) and any_traced((x, y)):
             return traced(x, y)
         if left is Array:
             x = x.view(np.ndarray)

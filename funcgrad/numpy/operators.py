@@ -15,6 +15,7 @@ from funcgrad.core.array import unwrap
 from funcgrad.core.tracing import Tracer, type_of
 from funcgrad.core.types import SCALARS
 from funcgrad.ops import elementwise as e
+from funcgrad.ops.basics import reshape
 from funcgrad.ops.families import TABLE
 
 dispatch: dict[Any, Callable[..., Any]] = {}
@@ -91,8 +92,15 @@ def _install_powers() -> None:
     Tracer.__round__ = lambda self, ndigits=None: dispatch[np.round](self, ndigits or 0)  # type: ignore[attr-defined]
 
 
+def _outer(function: Callable[..., Any], x: Any, y: Any) -> Any:
+    have = type_of(unwrap(x)).shape
+    return function(reshape(unwrap(x), shape=(*have, *(1,) * type_of(unwrap(y)).ndim)), y)
+
+
 def _ufunc(self: Any, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     function = dispatch.get(ufunc if method == "__call__" else (ufunc, method))
+    if method == "outer" and ufunc in dispatch:
+        return _outer(dispatch[ufunc], *inputs)
     if function is None:
         what = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         raise TypeError(

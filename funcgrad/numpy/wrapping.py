@@ -12,6 +12,7 @@ With a tracer anywhere among the arguments the body runs. `numpy.cov(tracer)` fi
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -51,6 +52,24 @@ def wrap_all(result: Any) -> Any:
     return result
 
 
+def without_out(body: Callable[P, R]) -> Callable[P, R]:
+    """A body that has NumPy's parameter `out` behind a check that it is None; another body as it is."""
+    code = body.__code__  # type: ignore[attr-defined]
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "out" not in names:
+        return body
+    place = names.index("out") if "out" in names[: code.co_argcount] else sys.maxsize
+
+    @functools.wraps(body)
+    def traced(*args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs.get("out") is not None or (len(args) > place and args[place] is not None):
+            name = f"funcgrad.numpy.{code.co_name}"
+            raise TypeError(f"{name}(out=...) cannot write a traced result into an array; use the result.")
+        return body(*args, **kwargs)
+
+    return traced
+
+
 def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes a body the traced form of NumPy functions (the first is what plain arguments call).
 
@@ -60,10 +79,12 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
     own = frozenset(extras)
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
+        traced = without_out(body)
+
         @functools.wraps(body)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             if any_traced(args) or (kwargs and (any_traced(kwargs.values()) or not own.isdisjoint(kwargs))):
-                return body(*args, **kwargs)
+                return traced(*args, **kwargs)
             # NumPy's own Python code writes into arrays like its arguments: those must be plain ones.
             plain = [unwrap(a) for a in args]
             named = {k: unwrap(v) for k, v in kwargs.items()} if kwargs else kwargs
@@ -73,7 +94,7 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
             return wrap_all(result)
 
         for f in functions:
-            dispatch[f] = body
+            dispatch[f] = traced
         return call
 
     return decorate
