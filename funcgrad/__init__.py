@@ -1,8 +1,16 @@
 """funcgrad: composable transformations of NumPy-style programs on CPUs."""
 
+from funcgrad import debug as debug
+from funcgrad import errors as errors
+from funcgrad import flatten_util as flatten_util
 from funcgrad import numpy as numpy
+from funcgrad import random as random
+from funcgrad import testing as testing
 from funcgrad import tree as tree
+from funcgrad import tree_util as tree_util
 from funcgrad.api.batching import vmap as vmap
+from funcgrad.api.callback import named_scope as named_scope
+from funcgrad.api.callback import pure_callback as pure_callback
 from funcgrad.api.custom import checkpoint as checkpoint
 from funcgrad.api.custom import custom_jvp as custom_jvp
 from funcgrad.api.custom import custom_vjp as custom_vjp

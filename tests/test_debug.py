@@ -155,7 +155,7 @@ def test_pure_callback_under_vmap(method):
 def test_pure_callback_under_two_vmaps():
     x = np.arange(6.0).reshape(2, 3)
     for method in ("sequential", "expand_dims", "broadcast_all"):
-        f = lambda v, method=method: called(v, vmap_method=method)  # noqa: E731
+        f = lambda v, method=method: called(v, vmap_method=method)
         np.testing.assert_array_equal(fg.vmap(fg.vmap(f))(x), np.sin(x))
 
 
@@ -172,7 +172,7 @@ def test_errors_of_pure_callback():
     ):
         with pytest.raises(ValueError, match="host_sin .*custom_vjp"):
             run()
-    wrong = lambda x: pure_callback(host_sin, fg.ShapeDtypeStruct((2,), "float32"), x)  # noqa: E731
+    wrong = lambda x: pure_callback(host_sin, fg.ShapeDtypeStruct((2,), "float32"), x)
     with pytest.raises(TypeError, match=r"declared to return f32\[2\], and returned f64\[3\]"):
         fg.jit(wrong)(x)
     with pytest.raises(TypeError, match="structure"):

@@ -52,7 +52,7 @@ def test_traced():
     same(doubled, fg.tree.map(lambda v: v * np.float32(2), t))
     np.testing.assert_array_equal(flat, [1, 2, 0, 1, 2, 3])
     vector, unravel = ravel_pytree(t)
-    total = lambda v: reduce_sum(unravel(v)["w"] * unravel(v)["w"], axes=(0, 1))  # noqa: E731
+    total = lambda v: reduce_sum(unravel(v)["w"] * unravel(v)["w"], axes=(0, 1))
     np.testing.assert_array_equal(fg.grad(total)(vector), [0, 0, 0, 2, 4, 6])
     batched = fg.vmap(lambda v: unravel(v)["b"])(np.stack([vector, vector + 1]))
     np.testing.assert_array_equal(batched, np.float32([[1, 2], [2, 3]]))

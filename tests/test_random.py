@@ -325,14 +325,14 @@ def test_vmap_over_counts_and_parameters():
 def test_permutation_of_a_traced_array():
     x = np.arange(6.0).reshape(3, 2)
     for kwargs in ({}, {"axis": 1}, {"axis": 0, "independent": True}):
-        f = lambda x, kwargs=kwargs: random.permutation(KEY, x, **kwargs)  # noqa: E731
+        f = lambda x, kwargs=kwargs: random.permutation(KEY, x, **kwargs)
         np.testing.assert_array_equal(fg.jit(f)(x), f(x))
         out, pull = fg.vjp(f, x)
         np.testing.assert_array_equal(pull(out)[0], x)
-    f = lambda p: random.choice(KEY, 4, (3,), p=p)  # noqa: E731
+    f = lambda p: random.choice(KEY, 4, (3,), p=p)
     p = np.array([0.1, 0.2, 0.3, 0.4])
     np.testing.assert_array_equal(fg.jit(f)(p), f(p))
-    f = lambda p: random.choice(KEY, 4, (3,), p=p, replace=False)  # noqa: E731
+    f = lambda p: random.choice(KEY, 4, (3,), p=p, replace=False)
     np.testing.assert_array_equal(fg.jit(f)(p), f(p))
 
 

@@ -89,7 +89,8 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, axis_name
     def batched_fun(*args: Any, **kwargs: Any) -> Any:
         if isinstance(in_axes, tuple) and len(in_axes) != len(args):
             raise ValueError(
-                f"vmap of {name}: in_axes={in_axes} has {len(in_axes)} entries, but the call has {len(args)} positional arguments."
+                f"vmap of {name}: in_axes={in_axes} has {len(in_axes)} entries, but the call has {len(args)} "
+                "positional arguments."
             )
         leaves, treedef = flatten_arrays(args, f"vmap of {name}: argument")
         kw_leaves, kw_tree = flatten_arrays(kwargs, f"vmap of {name}: keyword argument")

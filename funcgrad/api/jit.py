@@ -206,10 +206,10 @@ class Jitted:
             return None, (tuple(args), kwargs), self._fun
         fixed = {n: args[n] for n in chosen}
         fixed_names = {k: kwargs[k] for k in names}
-        for key, value in [*fixed.items(), *fixed_names.items()]:
-            _check_hashable(
-                value, f"jit of {self._name}", key if isinstance(key, str) else argument_name(self._fun, key)
-            )
+        for n, value in fixed.items():
+            _check_hashable(value, f"jit of {self._name}", argument_name(self._fun, n))
+        for key, value in fixed_names.items():
+            _check_hashable(value, f"jit of {self._name}", repr(key))
         moving = tuple(a for n, a in enumerate(args) if n not in chosen)
 
         def with_statics(*rest: Any, **named: Any) -> Any:

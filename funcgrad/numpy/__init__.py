@@ -1,6 +1,13 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
+# ruff: noqa: A004
 from funcgrad.numpy import operators as operators
+from funcgrad.numpy.cumulative import cumprod as cumprod
+from funcgrad.numpy.cumulative import cumsum as cumsum
+from funcgrad.numpy.cumulative import cumulative_prod as cumulative_prod
+from funcgrad.numpy.cumulative import cumulative_sum as cumulative_sum
+from funcgrad.numpy.cumulative import nancumprod as nancumprod
+from funcgrad.numpy.cumulative import nancumsum as nancumsum
 from funcgrad.numpy.flat_ufuncs import bitwise_and as bitwise_and
 from funcgrad.numpy.flat_ufuncs import bitwise_count as bitwise_count
 from funcgrad.numpy.flat_ufuncs import bitwise_invert as bitwise_invert
@@ -34,6 +41,31 @@ from funcgrad.numpy.flat_ufuncs import rint as rint
 from funcgrad.numpy.flat_ufuncs import signbit as signbit
 from funcgrad.numpy.flat_ufuncs import spacing as spacing
 from funcgrad.numpy.flat_ufuncs import trunc as trunc
+from funcgrad.numpy.nan_reductions import nanargmax as nanargmax
+from funcgrad.numpy.nan_reductions import nanargmin as nanargmin
+from funcgrad.numpy.nan_reductions import nanmax as nanmax
+from funcgrad.numpy.nan_reductions import nanmean as nanmean
+from funcgrad.numpy.nan_reductions import nanmin as nanmin
+from funcgrad.numpy.nan_reductions import nanprod as nanprod
+from funcgrad.numpy.nan_reductions import nanstd as nanstd
+from funcgrad.numpy.nan_reductions import nansum as nansum
+from funcgrad.numpy.nan_reductions import nanvar as nanvar
+from funcgrad.numpy.reductions import all as all
+from funcgrad.numpy.reductions import amax as amax
+from funcgrad.numpy.reductions import amin as amin
+from funcgrad.numpy.reductions import any as any
+from funcgrad.numpy.reductions import argmax as argmax
+from funcgrad.numpy.reductions import argmin as argmin
+from funcgrad.numpy.reductions import average as average
+from funcgrad.numpy.reductions import count_nonzero as count_nonzero
+from funcgrad.numpy.reductions import max as max
+from funcgrad.numpy.reductions import mean as mean
+from funcgrad.numpy.reductions import min as min
+from funcgrad.numpy.reductions import prod as prod
+from funcgrad.numpy.reductions import ptp as ptp
+from funcgrad.numpy.reductions import std as std
+from funcgrad.numpy.reductions import sum as sum
+from funcgrad.numpy.reductions import var as var
 from funcgrad.numpy.ufuncs import abs as abs
 from funcgrad.numpy.ufuncs import absolute as absolute
 from funcgrad.numpy.ufuncs import acos as acos
@@ -75,9 +107,9 @@ from funcgrad.numpy.ufuncs import heaviside as heaviside
 from funcgrad.numpy.ufuncs import hypot as hypot
 from funcgrad.numpy.ufuncs import ldexp as ldexp
 from funcgrad.numpy.ufuncs import log as log
+from funcgrad.numpy.ufuncs import log10 as log10
 from funcgrad.numpy.ufuncs import log1p as log1p
 from funcgrad.numpy.ufuncs import log2 as log2
-from funcgrad.numpy.ufuncs import log10 as log10
 from funcgrad.numpy.ufuncs import logaddexp as logaddexp
 from funcgrad.numpy.ufuncs import logaddexp2 as logaddexp2
 from funcgrad.numpy.ufuncs import maximum as maximum
