@@ -27,6 +27,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_CONTAINERS = frozenset({list, tuple, dict})
+
+
 def any_traced(values: Any) -> bool:
     """Whether a tracer is among the values or inside the lists, tuples and dicts among them."""
     for v in values:
@@ -42,7 +45,9 @@ def any_traced(values: Any) -> bool:
 
 def wrap_all(result: Any) -> Any:
     """A NumPy result with every array in it (also in tuples, named tuples, lists) as an Array."""
-    if isinstance(result, (np.ndarray, np.generic)):
+    if isinstance(result, np.generic):
+        return np.asarray(result).view(Array)
+    if isinstance(result, np.ndarray):
         return wrap(result)
     if isinstance(result, tuple):
         parts = [wrap_all(r) for r in result]
@@ -83,12 +88,21 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
 
         @functools.wraps(body)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if any_traced(args) or (kwargs and (any_traced(kwargs.values()) or not own.isdisjoint(kwargs))):
-                return traced(*args, **kwargs)
             # NumPy's own Python code writes into arrays like its arguments: those must be plain ones.
-            plain = [unwrap(a) for a in args]
-            named = {k: unwrap(v) for k, v in kwargs.items()} if kwargs else kwargs
-            result = numpy_function(*plain, **named)
+            plain = []
+            for a in args:
+                kind = type(a)
+                if kind is Array:
+                    a = a.view(np.ndarray)  # type: ignore[attr-defined]
+                elif kind is Tracer or (kind in _CONTAINERS and any_traced((a,))):
+                    return traced(*args, **kwargs)
+                plain.append(a)
+            if not kwargs:
+                result = numpy_function(*plain)
+            elif any_traced(kwargs.values()) or not own.isdisjoint(kwargs):
+                return traced(*args, **kwargs)
+            else:
+                result = numpy_function(*plain, **{k: unwrap(v) for k, v in kwargs.items()})
             if type(result) is np.ndarray:
                 return result.view(Array)  # type: ignore[return-value]
             return wrap_all(result)
