@@ -22,6 +22,8 @@ from funcgrad.core.array import Array, unwrap, wrap
 from funcgrad.core.tracing import Tracer, type_of
 from funcgrad.core.types import SCALARS
 from funcgrad.numpy.operators import dispatch
+from funcgrad.ops.basics import reshape
+from funcgrad.ops.shape import concatenate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -114,6 +116,17 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
     return decorate
 
 
+def stacked(values: Sequence[Any]) -> Any:
+    """Operands of one shape as one array with a new first axis, of the dtype that numpy.array would find.
+
+    Raises ValueError if the shapes differ.
+    """
+    shapes = [type_of(v).shape for v in values]
+    if any(s != shapes[0] for s in shapes):
+        raise ValueError(f"an array was asked of a list whose items have different shapes: {shapes}.")
+    return concatenate(*[reshape(v, shape=(1, *shapes[0])) for v in values], axis=0)
+
+
 def operand(x: Any) -> Any:
     """An argument as what primitives take: a tracer, a plain ndarray, or a Python number.
 
@@ -123,7 +136,7 @@ def operand(x: Any) -> Any:
     if type(x) is Tracer or type(x) is np.ndarray or type(x) in SCALARS or isinstance(x, np.generic):
         return x
     if isinstance(x, (list, tuple)) and any_traced(x):
-        return dispatch[np.stack]([operand(v) for v in x])
+        return stacked([operand(v) for v in x])
     found = np.asarray(x)
     type_of(found)
     return found
