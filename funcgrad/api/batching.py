@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from funcgrad import tree
 from funcgrad.api.arguments import flatten_arrays, function_name, leaf_path
 from funcgrad.core.array import wrap
@@ -103,7 +105,9 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0, axis_name
 
         def flat(*values: Any) -> list[Any]:
             given = tree.unflatten(kw_tree, values[count:])
-            outs, found = flatten_arrays(fun(*tree.unflatten(treedef, values[:count]), **given), f"output of {name}")
+            # What is not batched is an Array too, so that it can be indexed by what is.
+            args = tree.unflatten(treedef, [wrap(v) if isinstance(v, np.ndarray) else v for v in values[:count]])
+            outs, found = flatten_arrays(fun(*args, **given), f"output of {name}")
             out_tree[:] = [found]
             return outs
 
