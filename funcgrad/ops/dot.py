@@ -117,7 +117,20 @@ def _samples(rng: np.random.Generator) -> list[Any]:
     ]
 
 
-dot_general: Primitive = register(Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples))
+def _text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str | None:
+    (xc, yc), (xb, _) = params["dims"]
+    nx, ny = (t.ndim for t in types)
+    if xb:
+        return None
+    if len(xc) != 1 or not 1 <= nx <= 2 or not 1 <= ny <= 2:
+        return f"np.tensordot({args[0]}, {args[1]}, axes=({xc}, {yc}))"
+    left = args[0] if xc == (nx - 1,) else f"{args[0]}.T"
+    return f"{left} @ {args[1] if yc == (0,) else f'{args[1]}.T'}"
+
+
+dot_general: Primitive = register(
+    Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples, text=_text)
+)
 
 
 def matmul2(x: Any, y: Any) -> Any:

@@ -41,6 +41,13 @@ def _slice_transpose(ct: Any, args: Sequence[Any], params: dict[str, Any]) -> An
     return pad(ct, 0.0, low=starts, high=ends, interior=interior)
 
 
+def _slice_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    parts = []
+    for a, b, s, n in zip(params["starts"], params["limits"], params["strides"], types[0].shape, strict=True):
+        parts.append(f"{a or ''}:{'' if b == n else b}{'' if s == 1 else f':{s}'}")
+    return f"{args[0]}[{', '.join(parts) or '()'}]"
+
+
 slice_: Primitive = linear(
     "slice",
     lambda x, *, starts, limits, strides: x[_slices(starts, limits, strides)],
@@ -61,6 +68,7 @@ slice_: Primitive = linear(
             {"starts": (2, 1), "limits": (2, 4), "strides": (1, 3)},
         ]
     ),
+    text=_slice_text,
 )
 
 
