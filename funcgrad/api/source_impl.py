@@ -151,7 +151,8 @@ class Helpers:
             return self.function(value.impl, value.name)
         value = inspect.unwrap(value) if callable(value) else value
         if isinstance(value, types.FunctionType):
-            return self.function(value, name)
+            # Short names are those of values.
+            return self.function(value, f"function_{name}" if _is_short(name) else name)
         if is_simple(value):
             return self.literal(value)
         raise SourceError(f"it needs {name}, a {type(value).__name__} of this library")
@@ -199,6 +200,10 @@ class Helpers:
         outer = {k: _expression(self.reference(v, k)) for k, v in _bindings(f, node) if k in read}
         body = _Replace({**outer, **given, **prepared}).visit(last.value)
         return ast.unparse(ast.fix_missing_locations(body))
+
+
+def _is_short(name: str) -> bool:
+    return name[1:] == "" or name[1:].isdigit()
 
 
 def _is_asarray(statement: ast.stmt, given: dict[str, ast.expr]) -> bool:

@@ -118,10 +118,14 @@ def _samples(rng: np.random.Generator) -> list[Any]:
 
 
 def _text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str | None:
-    (xc, yc), (xb, _) = params["dims"]
+    (xc, yc), (xb, yb) = params["dims"]
     nx, ny = (t.ndim for t in types)
-    if xb:
-        return None
+    k = len(xb)
+    if k:
+        if not xb == yb == tuple(range(k)) or nx != k + 2 or ny != k + 2 or len(xc) != 1:
+            return None
+        left = args[0] if xc == (k + 1,) else f"np.swapaxes({args[0]}, -1, -2)"
+        return f"{left} @ {args[1] if yc == (k,) else f'np.swapaxes({args[1]}, -1, -2)'}"
     if len(xc) != 1 or not 1 <= nx <= 2 or not 1 <= ny <= 2:
         return f"np.tensordot({args[0]}, {args[1]}, axes=({xc}, {yc}))"
     left = args[0] if xc == (nx - 1,) else f"{args[0]}.T"

@@ -144,6 +144,13 @@ def _pad_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: 
     return select(inside, padded, fill), True
 
 
+def _pad_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str | None:
+    if any(params["interior"]) or min((*params["low"], *params["high"]), default=0) < 0:
+        return None
+    widths = tuple(zip(params["low"], params["high"], strict=True))
+    return f"np.pad({args[0]}, {widths}, constant_values={args[1]})" if widths else None
+
+
 pad: Primitive = linear(
     "pad",
     _pad_impl,
@@ -155,6 +162,7 @@ pad: Primitive = linear(
         ((array(rng, (3, 4)), np.float64(0.25)), {"low": (-1, 1), "high": (1, -2), "interior": (1, 2)}),
     ],
     operands=2,
+    text=_pad_text,
 )
 
 # ---- concatenate ----
