@@ -30,7 +30,9 @@ class Primitive:
     batch(size, batched, args, params): (outs, batched flags); batch axes are always axis 0.
     linearize(mode, values, params): (outs, LinearMap): for primitives that hold functions or Programs and save
       residuals of their own; used instead of jvp and vjp.
-    constants(values, params): whether the primitive has no derivative at all is said by `flat`.
+    flat: whether the primitive has no derivative at all.
+    text(args, types, params): the NumPy expression of the primitive applied to the named arguments, for the printed
+      source; None, or no text, where the implementation itself shall be written out.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Primitive:
     effect: bool = False
     strong: bool = False
     samples: Callable[..., Any] | None = None
+    text: Callable[[Sequence[str], Sequence[ArrayType], dict[str, Any]], str | None] | None = None
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """bind: evaluates, or records in the newest trace among the arguments."""

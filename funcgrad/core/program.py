@@ -77,13 +77,14 @@ class Program:
         return tuple(a.type for a in self.outputs)
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self, _names()))
+        return "\n".join(_lines(self, value_names()))
 
     def __repr__(self) -> str:
         return str(self)
 
 
-def _names() -> Iterator[str]:
+def value_names() -> Iterator[str]:
+    """a, b, ..., z, a1, b1, ...: the names that printed Programs give to values."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     yield from letters
     number = 0

@@ -97,6 +97,14 @@ def _broadcast_transpose(ct: Any, args: Sequence[Any], params: dict[str, Any]) -
     return reshape(reduce_sum(ct, axes=axes) if axes else ct, shape=have)
 
 
+def _broadcast_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    shape, dims = params["shape"], params["dims"]
+    first = dims[0] if dims else len(shape)
+    # NumPy adds the leading axes itself.
+    new = tuple(i for i in range(first, len(shape)) if i not in dims)
+    return f"np.broadcast_to({f'np.expand_dims({args[0]}, {new})' if new else args[0]}, {shape})"
+
+
 broadcast_in_dim: Primitive = linear(
     "broadcast_in_dim",
     _broadcast_impl,
@@ -110,6 +118,7 @@ broadcast_in_dim: Primitive = linear(
         ((array(rng, (3, 1)),), {"shape": (3, 2, 4), "dims": (0, 1)}),
         ((array(rng, ()),), {"shape": (80, 80), "dims": ()}),
     ],
+    text=_broadcast_text,
 )
 
 
@@ -141,6 +150,13 @@ def _sum_impl(x: Any, *, axes: Shape) -> Any:
     return np.add.reduce(x, axis=axes, dtype=x.dtype)
 
 
+def _sum_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    (kind,), axes = types, params["axes"]
+    where = "" if axes == tuple(range(kind.ndim)) else f", axis={axes[0] if len(axes) == 1 else axes}"
+    same = kind.dtype.kind in "fc" or kind.dtype in (np.int64, np.uint64)
+    return f"np.sum({args[0]}{where}{'' if same else f', dtype={args[0]}.dtype'})"
+
+
 reduce_sum: Primitive = linear(
     "reduce_sum",
     _sum_impl,
@@ -148,6 +164,7 @@ reduce_sum: Primitive = linear(
     lambda ct, args, params: expand(ct, args[0], params["axes"]),
     batch_unary(lambda: reduce_sum, lambda size, axes: {"axes": shift(axes)}),
     unary_samples([{"axes": (0,)}, {"axes": (0, 1)}, {"axes": ()}]),
+    text=_sum_text,
 )
 
 # ---- conversion, real, imag ----
@@ -160,6 +177,13 @@ def _convert_impl(x: Any, *, dtype: np.dtype) -> Any:
 
 _convert_type = lambda x, *, dtype: array_type(x.shape, dtype)  # noqa: E731
 
+
+def _convert_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    (kind,), dtype = types, params["dtype"]
+    value = f"np.real({args[0]})" if kind.dtype.kind == "c" and dtype.kind != "c" else args[0]
+    return f"np.asarray({value}).astype(np.{dtype.type.__name__})"
+
+
 convert_inexact: Primitive = linear(
     "convert",
     _convert_impl,
@@ -168,6 +192,7 @@ convert_inexact: Primitive = linear(
     batch_unary(lambda: convert_inexact, lambda size, dtype: {"dtype": dtype}),
     unary_samples([{"dtype": np.dtype(np.complex128)}, {"dtype": np.dtype(np.float64)}]),
     strong=True,
+    text=_convert_text,
 )
 
 convert_flat: Primitive = flat(
@@ -176,6 +201,7 @@ convert_flat: Primitive = flat(
     _convert_type,
     batch_unary(lambda: convert_flat, lambda size, dtype: {"dtype": dtype}),
     unary_samples([{"dtype": np.dtype(np.int32)}, {"dtype": np.dtype(bool)}]),
+    text=_convert_text,
 )
 
 

@@ -117,7 +117,24 @@ def _samples(rng: np.random.Generator) -> list[Any]:
     ]
 
 
-dot_general: Primitive = register(Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples))
+def _text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str | None:
+    (xc, yc), (xb, yb) = params["dims"]
+    nx, ny = (t.ndim for t in types)
+    k = len(xb)
+    if k:
+        if not xb == yb == tuple(range(k)) or nx != k + 2 or ny != k + 2 or len(xc) != 1:
+            return None
+        left = args[0] if xc == (k + 1,) else f"np.swapaxes({args[0]}, -1, -2)"
+        return f"{left} @ {args[1] if yc == (k,) else f'np.swapaxes({args[1]}, -1, -2)'}"
+    if len(xc) != 1 or not 1 <= nx <= 2 or not 1 <= ny <= 2:
+        return f"np.tensordot({args[0]}, {args[1]}, axes=({xc}, {yc}))"
+    left = args[0] if xc == (nx - 1,) else f"{args[0]}.T"
+    return f"{left} @ {args[1] if yc == (0,) else f'{args[1]}.T'}"
+
+
+dot_general: Primitive = register(
+    Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples, text=_text)
+)
 
 
 def matmul2(x: Any, y: Any) -> Any:

@@ -12,7 +12,7 @@ from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType
 from funcgrad.ops.basics import convert, imag, real
-from funcgrad.ops.families import array
+from funcgrad.ops.families import array, infix
 from funcgrad.ops.pointwise import bool_dtype, elementwise, integers, promoted_dtype, reals, ufunc_dtype
 
 # ---- choice and comparison ----
@@ -28,12 +28,12 @@ select: Primitive = elementwise(
 
 _pairs: Any = lambda rng: [((rng.integers(0, 3, (3, 4)) * 1.0, rng.integers(0, 3, (4,)) * 1.0), {})]  # noqa: E731
 
-eq: Primitive = elementwise("eq", np.equal, None, _pairs, dtype=bool_dtype)
-ne: Primitive = elementwise("ne", np.not_equal, None, _pairs, dtype=bool_dtype)
-lt: Primitive = elementwise("lt", np.less, None, _pairs, dtype=bool_dtype)
-le: Primitive = elementwise("le", np.less_equal, None, _pairs, dtype=bool_dtype)
-gt: Primitive = elementwise("gt", np.greater, None, _pairs, dtype=bool_dtype)
-ge: Primitive = elementwise("ge", np.greater_equal, None, _pairs, dtype=bool_dtype)
+eq: Primitive = elementwise("eq", np.equal, None, _pairs, dtype=bool_dtype, text=infix("=="))
+ne: Primitive = elementwise("ne", np.not_equal, None, _pairs, dtype=bool_dtype, text=infix("!="))
+lt: Primitive = elementwise("lt", np.less, None, _pairs, dtype=bool_dtype, text=infix("<"))
+le: Primitive = elementwise("le", np.less_equal, None, _pairs, dtype=bool_dtype, text=infix("<="))
+gt: Primitive = elementwise("gt", np.greater, None, _pairs, dtype=bool_dtype, text=infix(">"))
+ge: Primitive = elementwise("ge", np.greater_equal, None, _pairs, dtype=bool_dtype, text=infix(">="))
 
 is_finite: Primitive = elementwise("is_finite", np.isfinite, None, reals(), dtype=bool_dtype)
 is_nan: Primitive = elementwise("is_nan", np.isnan, None, reals(), dtype=bool_dtype)
@@ -46,9 +46,9 @@ logical_not: Primitive = elementwise("logical_not", np.logical_not, None, reals(
 
 # ---- integers and bits ----
 
-bitwise_and: Primitive = elementwise("bitwise_and", np.bitwise_and, None, integers(0, 99, 2))
-bitwise_or: Primitive = elementwise("bitwise_or", np.bitwise_or, None, integers(0, 99, 2))
-bitwise_xor: Primitive = elementwise("bitwise_xor", np.bitwise_xor, None, integers(0, 99, 2))
+bitwise_and: Primitive = elementwise("bitwise_and", np.bitwise_and, None, integers(0, 99, 2), text=infix("&"))
+bitwise_or: Primitive = elementwise("bitwise_or", np.bitwise_or, None, integers(0, 99, 2), text=infix("|"))
+bitwise_xor: Primitive = elementwise("bitwise_xor", np.bitwise_xor, None, integers(0, 99, 2), text=infix("^"))
 bitwise_not: Primitive = elementwise("bitwise_not", np.bitwise_not, None, integers(0, 99))
 shift_left: Primitive = elementwise("shift_left", np.left_shift, None, integers(0, 9, 2))
 shift_right: Primitive = elementwise("shift_right", np.right_shift, None, integers(0, 9, 2))
@@ -69,20 +69,25 @@ spacing: Primitive = elementwise("spacing", np.spacing, None, reals())
 
 # ---- arithmetic ----
 
-add: Primitive = elementwise("add", np.add, [lambda g, ans, x, y: g, lambda g, ans, x, y: g], reals(n=2, cplx=True))
+add: Primitive = elementwise(
+    "add", np.add, [lambda g, ans, x, y: g, lambda g, ans, x, y: g], reals(n=2, cplx=True), text=infix("+")
+)
 sub: Primitive = elementwise(
-    "sub", np.subtract, [lambda g, ans, x, y: g, lambda g, ans, x, y: -g], reals(n=2, cplx=True)
+    "sub", np.subtract, [lambda g, ans, x, y: g, lambda g, ans, x, y: -g], reals(n=2, cplx=True), text=infix("-")
 )
 mul: Primitive = elementwise(
-    "mul", np.multiply, [lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x], reals(n=2, cplx=True)
+    "mul", np.multiply, [lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x], reals(n=2, cplx=True), text=infix("*")
 )
 div: Primitive = elementwise(
     "div",
     np.true_divide,
     [lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * (ans / y)],
     reals(0.5, 2.0, 2, cplx=True),
+    text=infix("/"),
 )
-neg: Primitive = elementwise("neg", np.negative, [lambda g, ans, x: -g], reals(cplx=True))
+neg: Primitive = elementwise(
+    "neg", np.negative, [lambda g, ans, x: -g], reals(cplx=True), text=lambda args, types, params: f"-{args[0]}"
+)
 reciprocal: Primitive = elementwise(
     "reciprocal", np.reciprocal, [lambda g, ans, x: -g * ans * ans], reals(0.5, 2.0, cplx=True)
 )
@@ -112,6 +117,7 @@ integer_pow: Primitive = elementwise(
     [lambda g, ans, x, *, n: g * (n * integer_pow(x, n=n - 1)) if n else g * 0.0],
     lambda rng: [((array(rng, (3, 4), 0.5, 2.0),), {"n": n}) for n in (3, 0, -2, 1)],
     dtype=ufunc_dtype(np.square),
+    text=lambda args, types, params: f"np.power({args[0]}, {params['n']})" if params["n"] >= 0 else None,
 )
 
 

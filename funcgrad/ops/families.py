@@ -18,12 +18,13 @@ import numpy as np
 
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import Tracer, type_of
-from funcgrad.core.types import is_inexact
+from funcgrad.core.types import ArrayType, is_inexact
 
 TABLE: dict[str, Primitive] = {}
 """Every primitive by name; the generated tests go over it."""
 
 Batch = tuple[Any, Any]
+Text = Callable[[Sequence[str], Sequence[ArrayType], dict[str, Any]], str | None]
 
 
 class LazyModule:
@@ -61,7 +62,7 @@ def instantiate(tangents: Sequence[Any], likes: Sequence[Any]) -> list[Any]:
 
 def linear(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], transpose: Callable[..., Any],
            batch: Callable[..., Any], samples: Callable[..., Any], *, operands: int | None = 1,
-           strong: bool = False) -> Primitive:  # fmt: skip
+           strong: bool = False, text: Text | None = None) -> Primitive:  # fmt: skip
     """A primitive linear in its first `operands` arguments together (None: in all of them); the rest are indices.
 
     transpose(ct, args, params) gives the cotangents of those operands: one value if operands == 1, else a list.
@@ -79,16 +80,27 @@ def linear(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], t
         cts = [found] if operands == 1 else list(found)
         return cts + [None] * (len(args) - len(cts))
 
-    primitive = Primitive(name, impl, type_rule, jvp, vjp, batch, strong=strong, samples=samples)
+    primitive = Primitive(name, impl, type_rule, jvp, vjp, batch, strong=strong, samples=samples, text=text)
     return register(primitive)
 
 
 def flat(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], batch: Callable[..., Any],
-         samples: Callable[..., Any], *, multiple: bool = False, strong: bool = True) -> Primitive:  # fmt: skip
+         samples: Callable[..., Any], *, multiple: bool = False, strong: bool = True,
+         text: Text | None = None) -> Primitive:  # fmt: skip
     """A primitive without derivative: what it gives is a constant to every derivative transform."""
     return register(
         Primitive(
-            name, impl, type_rule, None, None, batch, flat=True, multiple=multiple, strong=strong, samples=samples
+            name,
+            impl,
+            type_rule,
+            None,
+            None,
+            batch,
+            flat=True,
+            multiple=multiple,
+            strong=strong,
+            samples=samples,
+            text=text,
         )
     )
 
@@ -96,6 +108,11 @@ def flat(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], bat
 def general(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], **rules: Any) -> Primitive:
     """A primitive whose rules are all written by hand."""
     return register(Primitive(name, impl, type_rule, **rules))
+
+
+def infix(operator: str) -> Text:
+    """The text of a primitive that NumPy writes as an operator between two values."""
+    return lambda args, types, params: f"{args[0]} {operator} {args[1]}"
 
 
 def shift(axes: Sequence[int]) -> tuple[int, ...]:

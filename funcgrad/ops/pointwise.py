@@ -17,7 +17,7 @@ from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import dtype_of, shape_of, type_of
 from funcgrad.core.types import SCALARS, ArrayType, array_type
 from funcgrad.ops.basics import broadcast_to, convert, reduce_sum, reshape
-from funcgrad.ops.families import array, register
+from funcgrad.ops.families import Text, array, register
 
 Rule = Callable[..., Any] | None
 
@@ -90,7 +90,8 @@ def float_dtype(types: Sequence[ArrayType]) -> np.dtype:
 
 
 def elementwise(name: str, impl: Callable[..., Any], rules: Sequence[Rule] | None, samples: Callable[..., Any], *,
-                dtype: Callable[[Sequence[ArrayType]], np.dtype] | None = None) -> Primitive:  # fmt: skip
+                dtype: Callable[[Sequence[ArrayType]], np.dtype] | None = None,
+              text: Text | None = None) -> Primitive:  # fmt: skip
     """A broadcasting primitive. `rules` has one formula per argument (None: not differentiable), or is None: flat."""
     dtype_rule = dtype or ufunc_dtype(impl)  # type: ignore[arg-type]
 
@@ -123,7 +124,9 @@ def elementwise(name: str, impl: Callable[..., Any], rules: Sequence[Rule] | Non
         return primitive(*lifted, **params), True
 
     strong = dtype_rule is bool_dtype
-    primitive = Primitive(name, impl, type_rule, jvp, vjp, batch, flat=rules is None, strong=strong, samples=samples)
+    primitive = Primitive(
+        name, impl, type_rule, jvp, vjp, batch, flat=rules is None, strong=strong, samples=samples, text=text
+    )
     return register(primitive)
 
 

@@ -41,6 +41,13 @@ def _slice_transpose(ct: Any, args: Sequence[Any], params: dict[str, Any]) -> An
     return pad(ct, 0.0, low=starts, high=ends, interior=interior)
 
 
+def _slice_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    parts = []
+    for a, b, s, n in zip(params["starts"], params["limits"], params["strides"], types[0].shape, strict=True):
+        parts.append(f"{a or ''}:{'' if b == n else b}{'' if s == 1 else f':{s}'}")
+    return f"{args[0]}[{', '.join(parts) or '()'}]"
+
+
 slice_: Primitive = linear(
     "slice",
     lambda x, *, starts, limits, strides: x[_slices(starts, limits, strides)],
@@ -61,6 +68,7 @@ slice_: Primitive = linear(
             {"starts": (2, 1), "limits": (2, 4), "strides": (1, 3)},
         ]
     ),
+    text=_slice_text,
 )
 
 
@@ -136,6 +144,13 @@ def _pad_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: 
     return select(inside, padded, fill), True
 
 
+def _pad_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str | None:
+    if any(params["interior"]) or min((*params["low"], *params["high"]), default=0) < 0:
+        return None
+    widths = tuple(zip(params["low"], params["high"], strict=True))
+    return f"np.pad({args[0]}, {widths}, constant_values={args[1]})" if widths else None
+
+
 pad: Primitive = linear(
     "pad",
     _pad_impl,
@@ -147,6 +162,7 @@ pad: Primitive = linear(
         ((array(rng, (3, 4)), np.float64(0.25)), {"low": (-1, 1), "high": (1, -2), "interior": (1, 2)}),
     ],
     operands=2,
+    text=_pad_text,
 )
 
 # ---- concatenate ----

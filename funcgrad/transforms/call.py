@@ -76,4 +76,9 @@ def _batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict
     return call(*args, program=batched_program, name=params["name"]), flags
 
 
-call = general("call", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+def program_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    """The text of a primitive that does nothing but run its Program."""
+    return f"{params['program']}({', '.join(args)})"
+
+
+call = general("call", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text)

@@ -11,7 +11,7 @@ from funcgrad.core.program import Program
 from funcgrad.core.tracing import run, trace_program, type_of
 from funcgrad.core.types import ArrayType, is_inexact
 from funcgrad.ops.families import general
-from funcgrad.transforms.call import call, linear_map
+from funcgrad.transforms.call import call, linear_map, program_text
 from funcgrad.transforms.jvp import linearize_flat
 from funcgrad.transforms.split import active_inputs, restrict
 from funcgrad.transforms.vjp import instantiate, vjp_flat
@@ -78,4 +78,4 @@ def bind_checkpoint(f: Any, args: Sequence[Any], name: str) -> list[Any]:
     return list(checkpoint(*captured, *args, program=program, name=name))
 
 
-checkpoint = general("checkpoint", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+checkpoint = general("checkpoint", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text)

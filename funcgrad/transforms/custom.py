@@ -200,8 +200,16 @@ def _rebind(
     return list(primitive(*args, fun=fun, captured=captured, name=name, **rules))
 
 
-custom_vjp_call = general("custom_vjp_call", _impl, _types, batch=_batched_vjp, linearize=_linearize_vjp, multiple=True)
-custom_jvp_call = general("custom_jvp_call", _impl, _types, batch=_batched_jvp, linearize=_linearize_jvp, multiple=True)
+def _text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any]) -> str:
+    return f"{params['fun']}({', '.join(args)})"
+
+
+custom_vjp_call = general(
+    "custom_vjp_call", _impl, _types, batch=_batched_vjp, linearize=_linearize_vjp, multiple=True, text=_text
+)
+custom_jvp_call = general(
+    "custom_jvp_call", _impl, _types, batch=_batched_jvp, linearize=_linearize_jvp, multiple=True, text=_text
+)
 
 FLOAT0 = np.dtype([("float0", np.void, 0)])
 """The dtype of the tangent of an integer: it holds nothing."""
