@@ -4,37 +4,63 @@ from __future__ import annotations
 
 import argparse
 import platform
+from collections.abc import Mapping
 
 from benchmarks import core as core
-from benchmarks.harness import ROWS, measure
+from benchmarks.harness import LIBRARIES, ROWS, Row, Time, installed, measure, rival
+
+WIDTHS = (46, *(17 for _ in LIBRARIES), 17, 0)
 
 
 def text(seconds: float) -> str:
     """A time with a readable unit."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= scale:
+        if abs(seconds) >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def verdict(entry: Row, found: Mapping[str, Time]) -> str:
+    """How funcgrad stands to the row's limit: "22 us of 30 us", "310 ns over numpy of 1 us", or "" without a limit."""
+    if entry.limit is None:
+        return ""
+    over = found[entry.over].best if entry.over else 0.0
+    ours = found["funcgrad"].best - over
+    spent = f"{text(ours)} over {entry.over}" if entry.over else text(ours)
+    return f"{spent} of {text(entry.limit)}" + ("" if ours <= entry.limit else ": MISSED")
+
+
+def line(*cells: str) -> str:
+    """One line of the table."""
+    return "".join(f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()
+
+
+def report(entry: Row, found: Mapping[str, Time]) -> str:
+    """The line of one row: the times, the ratio to the best peer, the limit."""
+    times = [f"{text(found[k].best)} ({text(found[k].median)})" if k in found else "-" for k in LIBRARIES]
+    best = rival(found)
+    ratio = f"{found['funcgrad'].best / found[best].best:.2f} x {best}" if best else "-"
+    return line(entry.name, *times, ratio, verdict(entry, found))
+
+
 def main() -> None:
+    """Runs the rows that were asked for and prints each as it is done."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one short turn for each row: does it run at all?")
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose name contains this")
     options = parser.parse_args()
+    chosen = [entry for entry in ROWS if options.only in entry.name]
+    if not chosen:
+        names = "\n  ".join(entry.name for entry in ROWS)
+        parser.error(f"no row's name contains '{options.only}'; the rows are\n  {names}")
     seconds, rounds = (0.002, 1) if options.smoke else (0.05, 9)
-    print(f"{platform.machine()}, Python {platform.python_version()}; minimum (median) of {rounds} turns")
-    for entry in ROWS:
-        if options.only not in entry.name:
-            continue
-        found = measure(entry, seconds, rounds)
-        peers = {library: best for library, (best, _) in found.items() if library != "funcgrad"}
-        print(f"\n{entry.name}")
-        for library, (best, median) in found.items():
-            print(f"  {library:10s} {text(best):>10s} ({text(median)})")
-        if peers:
-            rival = min(peers, key=lambda library: peers[library])
-            print(f"  funcgrad / {rival}: {found['funcgrad'][0] / peers[rival]:.2f}")
+    absent = [library for library in LIBRARIES if not installed(library)]
+    print(f"{platform.machine()}, Python {platform.python_version()}; the minimum (median) of {rounds} turns, in turn")
+    if absent:
+        print(f"not installed, so left out: {', '.join(absent)}")
+    print(line("", *LIBRARIES, "to the best peer", "of the limit"))
+    for entry in chosen:
+        print(report(entry, measure(entry, seconds, rounds)), flush=True)
 
 
 if __name__ == "__main__":

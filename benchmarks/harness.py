@@ -5,42 +5,64 @@ from __future__ import annotations
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 Setup = Callable[[], Callable[[], object]]
 
+LIBRARIES = ("funcgrad", "numpy", "autograd", "jax", "torch")
+"""Who may take part, in the order of the table's columns."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One thing to time. `contestants` maps a library to a setup that returns the function to call."""
 
     name: str
-    contestants: dict[str, Setup]
+    contestants: Mapping[str, Setup]
     per: float = 1.0
-    """How many units one call does (equations, calls): times are divided by it."""
+    """How many units one call does (equations, steps): times are divided by it."""
+    limit: float | None = None
+    """What funcgrad is held to, in seconds a unit; printed beside the result, never a failure."""
+    over: str | None = None
+    """The library whose time is taken off before the limit is compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Seconds a unit: the smallest and the median of the turns."""
+
+    best: float
+    median: float
 
 
 ROWS: list[Row] = []
 
 
-def row(name: str, per: float = 1.0, **contestants: Setup) -> None:
-    """Adds a row. A contestant whose library is not installed is left out when it runs."""
-    ROWS.append(Row(name, contestants, per))
+def row(name: str, per: float = 1.0, limit: float | None = None, over: str | None = None, **contestants: Setup) -> None:
+    """Adds a row. Raises ValueError for a taken name, an unknown library, or an `over` that takes no part."""
+    if any(entry.name == name for entry in ROWS):
+        raise ValueError(f"there is already a row named '{name}'; a row has a name of its own.")
+    for library in contestants:
+        if library not in LIBRARIES:
+            raise ValueError(f"row '{name}' has the contestant '{library}'; write one of {', '.join(LIBRARIES)}.")
+    if over is not None and over not in contestants:
+        raise ValueError(f"row '{name}' is compared over '{over}', which is not one of its contestants.")
+    ROWS.append(Row(name, contestants, per, limit, over))
 
 
 def installed(library: str) -> bool:
-    """Whether a contestant can take part; funcgrad and numpy always can."""
+    """Whether a contestant can take part here."""
     return importlib.util.find_spec(library) is not None
 
 
-def measure(entry: Row, seconds: float, rounds: int) -> dict[str, tuple[float, float]]:
-    """(minimum, median) seconds per unit for each contestant, from `rounds` turns of about `seconds` each."""
+def measure(entry: Row, seconds: float, rounds: int) -> dict[str, Time]:
+    """Each installed contestant's time, from `rounds` turns of about `seconds` each, one contestant after the other."""
     ready = {}
-    for library, setup in entry.contestants.items():
-        if not installed(library):
+    for library in LIBRARIES:
+        if library not in entry.contestants or not installed(library):
             continue
-        call = setup()
+        call = entry.contestants[library]()
         call()
         start = time.perf_counter()
         call()
@@ -53,4 +75,12 @@ def measure(entry: Row, seconds: float, rounds: int) -> dict[str, tuple[float, f
             for _ in range(count):
                 call()
             times[library].append((time.perf_counter() - start) / count / entry.per)
-    return {library: (min(t), statistics.median(t)) for library, t in times.items()}
+    return {library: Time(min(t), statistics.median(t)) for library, t in times.items()}
+
+
+def rival(found: Mapping[str, Time]) -> str | None:
+    """The fastest peer; NumPy, which has no derivatives, counts as one only where no other takes part."""
+    others = [library for library in found if library not in ("funcgrad", "numpy")] or [
+        k for k in found if k == "numpy"
+    ]
+    return min(others, key=lambda library: found[library].best, default=None)

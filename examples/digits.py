@@ -5,6 +5,7 @@ Writes one picture with the learning curve and a sheet of the misread digits. Ru
 
 import argparse
 import itertools
+import pathlib
 
 import matplotlib
 import numpy as np
@@ -18,6 +19,7 @@ from funcgrad import nn, random
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 SIZES = (64, 128, 64, 10)
 
@@ -25,10 +27,9 @@ SIZES = (64, 128, 64, 10)
 def init(key):
     """He-initialised layers: a list of dicts of weights (in, out) and biases (out,)."""
     keys = random.split(key, len(SIZES) - 1)
-    shapes = itertools.pairwise(SIZES)
     return [
         {"w": random.normal(k, shape) * np.sqrt(2 / shape[0]), "b": jnp.zeros(shape[1])}
-        for k, shape in zip(keys, shapes, strict=True)
+        for k, shape in zip(keys, itertools.pairwise(SIZES), strict=True)
     ]
 
 
@@ -40,8 +41,9 @@ def logits(params, x):
 
 
 def loss(params, x, y):
-    """Mean cross-entropy, with a little label smoothing against over-confidence."""
-    target = 0.95 * nn.one_hot(y, 10) + 0.005
+    """Mean cross-entropy against smoothed labels: 0.91 for the right class y (n,), 0.01 for each other."""
+    # The strength was chosen on further splits of the training part; the held-out fifth took no part in it.
+    target = 0.9 * nn.one_hot(y, 10) + 0.01
     return -jnp.mean(jnp.sum(target * nn.log_softmax(logits(params, x)), axis=1))
 
 
@@ -55,6 +57,7 @@ def step(params, velocity, x, y, rate):
 
 @fg.jit
 def predict(params, x):
+    """The digit that each image (n, 64) is read as: integers (n,)."""
     return jnp.argmax(logits(params, x), axis=1)
 
 
@@ -80,35 +83,56 @@ def train(x, y, x_test, y_test, epochs, batch=32):
 
 
 def draw(history, images, read, truth, path):
-    """The learning curve above, the misread digits below."""
+    """Writes the picture: the learning curve above, a sheet of the misread digits below."""
     wrong = np.flatnonzero(read != truth)
-    columns = 8
+    columns = 9
     rows = max(-(-len(wrong) // columns), 1)
-    fig = plt.figure(figsize=(9, 4.2 + 1.35 * rows), layout="constrained")
-    top, bottom = fig.subfigures(2, 1, height_ratios=(3.6, 1.3 * rows + 0.4))
-    axis = top.subplots()
-    epochs = np.arange(1, len(history) + 1)
-    axis.plot(epochs, history[:, 0], color="tab:blue", label="training loss")
-    axis.set(xlabel="epoch", ylabel="training loss (cross-entropy)", ylim=(0, None))
-    right = axis.twinx()
-    right.plot(epochs, 100 * history[:, 1], color="tab:orange", label="held-out accuracy")
-    right.set(ylabel="held-out accuracy (%)", ylim=(min(90, 100 * history[:, 1].min()), 100.2))
-    axis.legend(handles=[*axis.get_lines(), *right.get_lines()], loc="center right", frameon=False)
-    axis.set_title(f"Handwritten digits: {100 * history[-1, 1]:.1f} % of {len(truth)} held-out images read right")
-    bottom.suptitle(f"The {len(wrong)} misread ones" if len(wrong) else "None was misread")
-    for axis in np.ravel(bottom.subplots(rows, columns)):
+    fig = plt.figure(figsize=(10, 4.0 + 1.45 * rows), layout="constrained")
+    fig.suptitle(f"Handwritten digits: {100 * history[-1, 1]:.1f} % of {len(truth)} held-out images read right")
+    top, bottom = fig.subfigures(2, 1, height_ratios=(3.5, 1.35 * rows + 0.4))
+    draw_curve(top, history)
+    bottom.suptitle(f"The {len(wrong)} misread" if len(wrong) else "None was misread", fontsize=11)
+    axes = np.ravel(bottom.subplots(rows, columns))
+    for axis in axes:
         axis.axis("off")
-    for axis, i in zip(bottom.axes, wrong, strict=False):
-        axis.imshow(images[i].reshape(8, 8), cmap="gray_r")
+    for axis, i in zip(axes, wrong, strict=False):
+        axis.imshow(images[i].reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
         axis.set_title(f"read {read[i]}, is {truth[i]}", fontsize=9)
     fig.savefig(path, dpi=120)
     plt.close(fig)
 
 
+def draw_curve(figure, history):
+    """Training loss on the left, held-out accuracy on the right, by epoch."""
+    left, right = figure.subplots(1, 2)
+    epochs = np.arange(1, len(history) + 1)
+    left.plot(epochs, history[:, 0], color="tab:blue", marker=".")
+    left.set(ylabel="training loss (smoothed labels)")
+    right.plot(epochs, 100 * history[:, 1], color="tab:orange", marker=".")
+    right.axhline(97, color="0.6", linestyle="--", linewidth=1)
+    right.annotate("97 %", (1, 97), xytext=(0, 3), textcoords="offset points", color="0.4", fontsize=9)
+    right.set(ylabel="held-out accuracy (%)", ylim=(min(90, 100 * history[:, 1].min() - 1), 100))
+    for axis in (left, right):
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+
+
+def positive(text):
+    """An integer of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"at least 1 epoch is needed, got {value}")
+    return value
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--out", default="digits.png", help="the picture (default: %(default)s)")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=positive, default=40, help="passes over the data (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default="digits.png", help="the picture to write (default: %(default)s)"
+    )
     options = parser.parse_args()
     digits = load_digits()
     x, x_test, y, y_test = train_test_split(

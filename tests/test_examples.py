@@ -1,24 +1,64 @@
-"""The examples, run as a newcomer would, shortened."""
+"""The examples, run as a newcomer would: `examples/`, and the README's own Python."""
 
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def run(script, *args):
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / script, *args], capture_output=True, text=True, timeout=300, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run(script, *args, status=0):
+    """Runs an example in a process of its own; returns what it printed and what it said on stderr."""
+    command = [sys.executable, ROOT / "examples" / script, *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=ENVIRONMENT)
+    assert done.returncode == status, done.stderr
+    return done.stdout, done.stderr
 
 
-def test_digits_reads_nine_of_ten_after_a_few_epochs_and_draws(tmp_path):
+def test_digits_learns_in_a_few_epochs_and_draws(tmp_path):
     picture = tmp_path / "digits.png"
-    out = run("digits.py", "--epochs", "6", "--out", str(picture))
-    accuracy = float(re.search(r"([\d.]+)% read right", out).group(1))
-    assert accuracy > 94
+    out, bar = run("digits.py", "--epochs", "6", "--out", str(picture))
+    assert float(re.search(r"([\d.]+)% read right", out).group(1)) > 94
+    assert f"learning curve and misread digits: {picture}" in out
+    assert "6/6" in bar, "the progress bar reaches its end"
+    assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000
+
+
+def test_digits_refuses_to_train_for_no_epoch():
+    _, message = run("digits.py", "--epochs", "0", status=2)
+    assert "at least 1 epoch is needed, got 0" in message
+
+
+def blocks():
+    """(title, the note beside it, code) of each Python block of the README."""
+    return re.findall(r"\*\*(\w+)\*\* \(([^\n]*)\n+```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_readme_shows_three_uses_and_says_what_is_coming():
+    assert [(title, note.startswith("coming")) for title, note, _ in blocks()] == [
+        ("Functional", False),
+        ("Compiled", False),
+        ("Imperative", True),
+    ]
+
+
+def test_the_examples_of_the_readme_run(tmp_path):
+    code = "\n".join(code for _, note, code in blocks() if not note.startswith("coming"))
+    script = tmp_path / "readme.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") > 8, "the examples print arrays and a program"
+
+
+@pytest.mark.parametrize("name", ["job", "tests"])
+def test_the_commands_of_the_readme_are_one_line_and_local(name):
+    (command,) = re.findall(rf"<!-- {name} -->\n```sh\n(.*)\n```\n<!-- end -->", README)
+    assert command.startswith("python3 -m venv .venv && .venv/bin/pip install")

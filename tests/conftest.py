@@ -1,0 +1,14 @@
+"""Settings for every test: pictures without a display, one BLAS thread a worker, hypothesis that repeats in CI."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+# Set before NumPy is imported: pytest-xdist's workers fill the cores, and more threads only get in each other's way.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+from hypothesis import settings  # noqa: E402  (its plugin reads the environment set above)
+
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
