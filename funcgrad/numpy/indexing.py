@@ -111,7 +111,9 @@ def _squeezed(value: Any, shape: tuple[int, ...]) -> Any:
     except ValueError:
         fits = False
     if not fits:
-        raise ValueError(f"x.at[index] was given a value of shape {have}, which does not broadcast to x[index] of shape {shape}.")
+        raise ValueError(
+            f"x.at[index] was given a value of shape {have}, which does not broadcast to x[index] of shape {shape}."
+        )
     return value
 
 
@@ -176,7 +178,9 @@ class _Place:
     def power(self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
               mode: str | None = None) -> Any:  # fmt: skip
         """x with x[index] **= values."""
-        exponents = _Place(np.ones(shape_of(self._x), dtype_of(operand(values))), self._index)._write(values, "mul", mode)
+        exponents = _Place(np.ones(shape_of(self._x), dtype_of(operand(values))), self._index)._write(
+            values, "mul", mode
+        )
         return wrap(e.power(unwrap(self._x), unwrap(exponents)))
 
     def min(self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False,
@@ -229,7 +233,9 @@ def _wrapped(index: Any, shape: tuple[int, ...]) -> Any:
     entries = _entries(index)
     if any(i is None or i is Ellipsis for i in entries):
         raise NotImplementedError("mode='wrap' with newaxis or ellipsis in the index; write the index in full.")
-    return tuple(i if isinstance(i, slice) else e.remainder(operand(i), n) for i, n in zip(entries, shape, strict=False))
+    return tuple(
+        i if isinstance(i, slice) else e.remainder(operand(i), n) for i, n in zip(entries, shape, strict=False)
+    )
 
 
 class _At:

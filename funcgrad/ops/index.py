@@ -30,7 +30,9 @@ def _in_front(x: np.ndarray, axes: Shape) -> np.ndarray:
     return x.transpose(*axes, *_rest(x.ndim, axes)) if axes else x
 
 
-def _resolve(indices: Sequence[Any], sizes: Sequence[int], mode: str) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
+def _resolve(
+    indices: Sequence[Any], sizes: Sequence[int], mode: str
+) -> tuple[tuple[np.ndarray, ...], np.ndarray | None]:
     """Indices counted from the start, and where they are in bounds (None: everywhere)."""
     found = [np.asarray(i) for i in indices]
     if mode == "raise":
@@ -228,9 +230,13 @@ def _scatter_batch(size: int, batched: Sequence[bool], args: Sequence[Any], para
 
 def _scatter_samples(rng: np.random.Generator) -> list[Any]:
     x, u, i = array(rng, (4, 3), 0.5, 1.5), array(rng, (3, 3), 0.6, 1.4), np.array([0, 2, 2])
-    cases: list[Any] = [((x, u, i), {"axes": (0,), "op": op, "mode": "raise"}) for op in ("set", "add", "mul", "min", "max")]
+    cases: list[Any] = [
+        ((x, u, i), {"axes": (0,), "op": op, "mode": "raise"}) for op in ("set", "add", "mul", "min", "max")
+    ]
     cases.append(((x, array(rng, (3, 4)), np.array([0, 7, 2])), {"axes": (1,), "op": "set", "mode": "drop"}))
-    cases.append(((x, array(rng, (2,)), np.array([0, 1]), np.array([2, 0])), {"axes": (0, 1), "op": "add", "mode": "clip"}))
+    cases.append(
+        ((x, array(rng, (2,)), np.array([0, 1]), np.array([2, 0])), {"axes": (0, 1), "op": "add", "mode": "clip"})
+    )
     return cases
 
 
