@@ -172,8 +172,8 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
     """start, start + step, ... below stop; `arange(stop)` starts at 0. The bounds must have values: not abstract."""
     _check_device(device)
     if not any_traced((start, stop, step)):
-        bounds: Any = (0, start) if stop is None else (start, stop)
-        return wrap(np.arange(*bounds, 1 if step is None else step, dtype))
+        bounds: list[Any] = [0, start] if stop is None else [start, stop]
+        return wrap(np.arange(*bounds, 1 if step is None else step, dtype))  # type: ignore[call-overload]
     first, last = (0, start) if stop is None else (start, stop)
     first, last, stride = operand(first), operand(last), operand(1 if step is None else step)
     ends = [float(v) for v in (first, last, stride)]
