@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-from funcgrad.core.array import Array
-from funcgrad.numpy import cumulative, nan_reductions, reductions
+from funcgrad.core.array import Array, wrap
+from funcgrad.numpy import cumulative, flat_ufuncs, nan_reductions, reductions, ufuncs
 from funcgrad.ops import cumulative as rows
 from funcgrad.testing import check_grads
 
@@ -172,12 +172,23 @@ def test_methods_of_ufuncs(ufunc, method):
     f = getattr(ufunc, method)
     same(fg.jit(f)(X), f(X))
     same(fg.jit(lambda x: f(x, axis=1))(X), f(X, axis=1))
+    own = getattr(next(vars(m)[ufunc.__name__] for m in (ufuncs, flat_ufuncs) if ufunc.__name__ in vars(m)), method)
+    same(wrap(own(X, axis=1)), f(X, axis=1))
+    same(fg.jit(own)(X), f(X))
+
+
+def test_none_is_not_given():
+    same(reductions.sum(X, where=None, initial=None), X.sum())
+    same(reductions.max(X, where=None, initial=None), X.max())
+    same(fg.jit(lambda x: reductions.sum(x, where=None, initial=None))(X), X.sum())
 
 
 def test_outer_and_unknown_methods():
     a, b = X[0, 0], X[0, :, 0]
     same(fg.jit(lambda x: np.subtract.outer(x, b))(a), np.subtract.outer(a, b))
     same(fg.jit(lambda x: np.subtract.outer(b, x))(a), np.subtract.outer(b, a))
+    same(ufuncs.subtract.outer(b, a), np.subtract.outer(b, a))
+    same(fg.jit(lambda x: ufuncs.power.outer(x, 2))(b), np.power.outer(b, 2))
     with pytest.raises(TypeError, match="subtract.accumulate"):
         fg.jit(np.subtract.accumulate)(X)
 

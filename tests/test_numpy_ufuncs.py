@@ -208,6 +208,8 @@ def test_mixed_calls_of_numpy_and_operators():
     same(fg.jit(lambda x: divmod(x, 2))(a), divmod(a, 2))
     same(fg.jit(lambda x: divmod(7, x))(a), divmod(7, a))
     same(fg.jit(lambda x: b**x)(a), b**a)
+    same(fg.jit(lambda x: np.float32(2) * x)(a), np.float32(2) * a)
+    same(fg.jit(lambda x: b.view(Array) - x)(a), b - a)
     seen = []
     fg.grad(lambda x: seen.append(type(np.tanh(x))) or x)(1.0)
     assert seen == [Tracer]

@@ -37,7 +37,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 # ---- from values ----
 
 
-def array(object: Any, dtype: Any = None, *, copy: bool | None = True, order: str | None = "K", ndmin: int = 0,
+def array(object: Any, dtype: Any = None, *, copy: bool | None = True, order: Any = "K", ndmin: int = 0,
           device: Any = None) -> Any:  # fmt: skip
     """An array of a number, an array, or nested lists of them, tracers too; a copy unless copy is False or None.
 
@@ -54,9 +54,7 @@ def array(object: Any, dtype: Any = None, *, copy: bool | None = True, order: st
     return reshape(x, shape=(*(1,) * (ndmin - len(shape)), *shape)) if ndmin > len(shape) else x
 
 
-def asarray(
-    a: Any, dtype: Any = None, order: str | None = None, *, copy: bool | None = None, device: Any = None
-) -> Any:
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: bool | None = None, device: Any = None) -> Any:
     """As `array`, but an array that is right already is not copied."""
     return array(a, dtype, copy=copy, order="K" if order is None else order, device=device)
 
@@ -69,7 +67,7 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> Any:
 
 
 @implements(np.copy)
-def copy(a: Any, order: str | None = "K") -> Any:
+def copy(a: Any, order: Any = "K") -> Any:
     """A copy; a traced array, which nobody can change, is itself."""
     return array_operand(a)
 
@@ -110,24 +108,24 @@ def fromfunction(function: Callable[..., Any], shape: Sequence[int], *, dtype: A
 # ---- of one value ----
 
 
-def zeros(shape: Shape, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
+def zeros(shape: Shape, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Any:
     """An array of zeros."""
     _check_device(device)
     return wrap(np.zeros(_shape(shape), dtype, order))
 
 
-def ones(shape: Shape, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
+def ones(shape: Shape, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Any:
     """An array of ones."""
     _check_device(device)
     return wrap(np.ones(_shape(shape), dtype, order))
 
 
-def empty(shape: Shape, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
+def empty(shape: Shape, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Any:
     """As `zeros`: nothing could be written into an uninitialised array, so it is a defined one, as in JAX."""
     return zeros(shape, dtype, order, device=device)
 
 
-def full(shape: Shape, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
+def full(shape: Shape, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None) -> Any:
     """An array of `fill_value`, broadcast to `shape`, of its dtype unless `dtype` is given."""
     _check_device(device)
     if any_traced((fill_value,)):
@@ -174,12 +172,12 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None, *,
     """start, start + step, ... below stop; `arange(stop)` starts at 0. The bounds must have values: not abstract."""
     _check_device(device)
     if not any_traced((start, stop, step)):
-        stride = 1 if step is None else step
-        return wrap(np.arange(0, start, stride, dtype) if stop is None else np.arange(start, stop, stride, dtype))
+        bounds: list[Any] = [0, start] if stop is None else [start, stop]
+        return wrap(np.arange(*bounds, 1 if step is None else step, dtype))  # type: ignore[call-overload]
     first, last = (0, start) if stop is None else (start, stop)
     first, last, stride = operand(first), operand(last), operand(1 if step is None else step)
-    bounds = [float(v) for v in (first, last, stride)]
-    count = max(math.ceil((bounds[1] - bounds[0]) / bounds[2]), 0)
+    ends = [float(v) for v in (first, last, stride)]
+    count = max(math.ceil((ends[1] - ends[0]) / ends[2]), 0)
     kind = np.result_type(*[type_of(v).dtype for v in (first, last, stride)]) if dtype is None else np.dtype(dtype)
     return convert(first + np.arange(count) * stride, kind)
 
@@ -255,7 +253,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 
 def indices(dimensions: Sequence[int], dtype: Any = int, sparse: bool = False) -> Any:
     """The index arrays of a grid, stacked along a new first axis; with sparse=True a tuple of broadcastable ones."""
-    found = np.indices(_shape(dimensions), np.dtype(dtype), sparse)
+    found: Any = np.indices(_shape(dimensions), np.dtype(dtype), sparse)  # type: ignore[call-overload]
     return tuple(wrap(v) for v in found) if sparse else wrap(found)
 
 
@@ -287,7 +285,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 # ---- triangles and diagonals ----
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float, order: str = "C", *, device: Any = None) -> Any:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = float, order: Any = "C", *, device: Any = None) -> Any:
     """An N x M matrix (N x N if M is None) with ones on its k-th diagonal."""
     _check_device(device)
     return wrap(np.eye(N, M, k, dtype, order))
@@ -308,7 +306,7 @@ def _triangle(m: Any, k: int, lower: bool) -> Any:
     shape = type_of(x).shape
     if len(shape) == 1:
         shape = (shape[0], shape[0])
-    below = np.tri(*shape[-2:], k=k if lower else k - 1, dtype=bool)
+    below = np.tri(shape[-2], shape[-1], k if lower else k - 1, bool)
     return el.select(below if lower else ~below, x, np.zeros((), type_of(x).dtype))
 
 

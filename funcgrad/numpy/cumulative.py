@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.array import wrap
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
+from funcgrad.numpy import ufuncs as u
 from funcgrad.numpy.axes import axis_of
 from funcgrad.numpy.operators import dispatch
 from funcgrad.numpy.reductions import mean_dtype, sum_dtype
@@ -98,28 +100,36 @@ def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = N
     return _accumulated(r.cumprod, _numbers_only(a, 1), axis, dtype, "nancumprod")
 
 
-# ---- numpy.<ufunc>.accumulate of a tracer: along axis 0 unless told ----
+# ---- <ufunc>.accumulate, numpy's on a tracer and our own: along axis 0 unless told ----
 
 
 def _extreme(primitive: Primitive) -> Callable[..., Any]:
-    return lambda array, axis=0: _running(primitive, array_operand(array), axis, f"{primitive.name}")
+    def accumulate(array: Any, axis: int = 0) -> Any:
+        """The extremes of the values up to each one along an axis."""
+        return wrap(_running(primitive, array_operand(array), axis, primitive.name))
+
+    return accumulate
 
 
 def _log_sums(array: Any, axis: int = 0) -> Any:
+    """The log of the sum of the exponentials of the values up to each one along an axis."""
     x = array_operand(array)
-    return _running(c.cumlogsumexp, convert(x, mean_dtype(type_of(x).dtype, None)), axis, "logaddexp.accumulate")
+    return wrap(_running(c.cumlogsumexp, convert(x, mean_dtype(type_of(x).dtype, None)), axis, "logaddexp.accumulate"))
 
 
 def _along_first(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda array, axis=0, dtype=None: function(array, axis=axis, dtype=dtype)
+    def accumulate(array: Any, axis: int = 0, dtype: Any = None) -> Any:
+        """The results of the ufunc on the values up to each one along an axis."""
+        return function(array, axis=axis, dtype=dtype)
+
+    return accumulate
 
 
-dispatch.update(
-    {
-        (np.add, "accumulate"): _along_first(cumsum),
-        (np.multiply, "accumulate"): _along_first(cumprod),
-        (np.maximum, "accumulate"): _extreme(c.cummax),
-        (np.minimum, "accumulate"): _extreme(c.cummin),
-        (np.logaddexp, "accumulate"): _log_sums,
-    }
-)
+for _ufunc, _own, _function in (
+    (np.add, u.add, _along_first(cumsum)),
+    (np.multiply, u.multiply, _along_first(cumprod)),
+    (np.maximum, u.maximum, _extreme(c.cummax)),
+    (np.minimum, u.minimum, _extreme(c.cummin)),
+    (np.logaddexp, u.logaddexp, _log_sums),
+):
+    _own.accumulate = dispatch[(_ufunc, "accumulate")] = _function  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ class ScalarType:
         value = operand(x)
         return convert(value, self.dtype) if type(value) is Tracer else wrap(np.asarray(value).astype(self.dtype))
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: object) -> Any:
         if isinstance(other, ScalarType):
             return self.dtype == other.dtype
         try:

@@ -24,12 +24,15 @@ from funcgrad.core.tracing import Tracer, type_of
 from funcgrad.core.types import SCALARS
 from funcgrad.errors import assignment_error
 from funcgrad.numpy.operators import dispatch
-from funcgrad.numpy.wrapping import any_traced, operand, wrap_all
-from funcgrad.ops.basics import convert
+from funcgrad.numpy.wrapping import any_traced, array_operand, operand, wrap_all
+from funcgrad.ops.basics import convert, reshape
 
 
 class Ufunc(Protocol):
-    """What `ufunc` makes: inputs positional, NumPy's options by keyword."""
+    """What `ufunc` makes: inputs positional, NumPy's options by keyword. Those of two inputs have the method `outer`.
+
+    The ones that NumPy reduces with (add, multiply, maximum, ...) get `reduce` and `accumulate` from the reductions.
+    """
 
     __name__: str
 
@@ -136,6 +139,16 @@ def _binary(function: np.ufunc, traced: Callable[..., Any]) -> Callable[..., Any
     return call
 
 
+def _outer(call: Callable[..., Any]) -> Callable[..., Any]:
+    def outer(x: Any, y: Any, /) -> Any:
+        """The function of every pair: the result's axes are those of x, then those of y."""
+        left, right = array_operand(x), array_operand(y)
+        have = type_of(left).shape
+        return call(reshape(left, shape=(*have, *(1,) * type_of(right).ndim)), right)
+
+    return outer
+
+
 def ufunc(function: np.ufunc) -> Callable[[Callable[..., Any]], Ufunc]:
     """Makes a body of operands the traced form of a NumPy ufunc, and registers it for `numpy.f(tracer)`."""
 
@@ -144,6 +157,8 @@ def ufunc(function: np.ufunc) -> Callable[[Callable[..., Any]], Ufunc]:
         call = _unary(function, body, traced) if function.nin == 1 else _binary(function, traced)
         functools.update_wrapper(call, body)
         own = list(inspect.signature(body).parameters.values())
+        if function.nin == 2 and function.nout == 1:
+            call.outer = _outer(call)  # type: ignore[attr-defined]
         call.__signature__ = inspect.Signature([*own, *_OPTIONS])  # type: ignore[attr-defined]
         dispatch[function] = traced
         return call

@@ -51,9 +51,10 @@ def _install_arithmetic() -> None:
         setattr(Tracer, f"__r{name}__", backward)
     for name, primitive in {"eq": e.eq, "ne": e.ne, "lt": e.lt, "le": e.le, "gt": e.gt, "ge": e.ge}.items():
         setattr(Tracer, f"__{name}__", binary(primitive)[0])
-    for name, primitive in {"neg": e.neg, "abs": e.magnitude, "invert": e.bitwise_not}.items():
-        setattr(Tracer, f"__{name}__", lambda self, primitive=primitive: primitive(self))
-    Tracer.__pos__ = lambda self: self  # type: ignore[attr-defined]
+    unary: dict[str, Callable[..., Any]] = {"neg": e.neg, "abs": e.magnitude, "invert": e.bitwise_not}
+    for name, function in unary.items():
+        setattr(Tracer, f"__{name}__", lambda self, function=function: function(self))
+    Tracer.__pos__ = lambda self: self  # type: ignore[attr-defined, operator]
 
 
 def _pow(self: Any, other: Any, modulus: None = None) -> Any:
@@ -82,13 +83,15 @@ def power_of(x: Any, y: Any) -> Any:
 
 
 def _install_powers() -> None:
-    Tracer.__pow__ = _pow  # type: ignore[attr-defined]
-    Tracer.__rpow__ = binary(power_of)[1]  # type: ignore[attr-defined]
-    pair = binary(lambda x, y: (e.floor_divide(x, y), e.remainder(x, y)))
-    Tracer.__divmod__, Tracer.__rdivmod__ = pair  # type: ignore[attr-defined]
-    # These two are functions of the room, which registers them later.
-    product = binary(lambda x, y: dispatch[np.matmul](x, y))
-    Tracer.__matmul__, Tracer.__rmatmul__ = product  # type: ignore[attr-defined]
+    # matmul and round are functions of the room, which registers them later.
+    methods = {
+        "pow": (_pow, binary(power_of)[1]),
+        "divmod": binary(lambda x, y: (e.floor_divide(x, y), e.remainder(x, y))),
+        "matmul": binary(lambda x, y: dispatch[np.matmul](x, y)),
+    }
+    for name, (forward, backward) in methods.items():
+        setattr(Tracer, f"__{name}__", forward)
+        setattr(Tracer, f"__r{name}__", backward)
     Tracer.__round__ = lambda self, ndigits=None: dispatch[np.round](self, ndigits or 0)  # type: ignore[attr-defined]
 
 

@@ -7,11 +7,14 @@ has not raises AxisError. Ties of max and min share the derivative evenly; std o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from funcgrad.core.tracing import type_of
+from funcgrad.numpy import flat_ufuncs as f
+from funcgrad.numpy import ufuncs as u
 from funcgrad.numpy.axes import Axis, axes_of, axis_of, count_of, finish, masked
 from funcgrad.numpy.operators import dispatch
 from funcgrad.numpy.wrapping import array_operand, implements, operand
@@ -265,7 +268,7 @@ def argmin(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool 
     return position("argmin", a, axis, keepdims)
 
 
-# ---- numpy.<ufunc>.reduce of a tracer: along axis 0 unless told ----
+# ---- <ufunc>.reduce, numpy's on a tracer and our own: along axis 0 unless told ----
 
 
 def log_of_sum(x: Any, axes: tuple[int, ...]) -> Any:
@@ -284,12 +287,21 @@ def _reduce_logaddexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return dropped(log_of_sum(x, axes), axes, keepdims)
 
 
-def _along_first(function: Any) -> Any:
-    return lambda array, axis=0, **options: function(array, axis=axis, **options)
+def _along_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    def reduce(a: Any, axis: Axis = 0, **options: Any) -> Any:
+        """The reduction of this ufunc along axes; the options are those of the reduction's own function."""
+        return function(a, axis=axis, **options)
+
+    return reduce
 
 
-_REDUCTIONS = {
-    np.add: sum, np.multiply: prod, np.maximum: max, np.minimum: min, np.logical_and: all, np.logical_or: any,
-    np.logaddexp: _reduce_logaddexp,
-}  # fmt: skip
-dispatch.update({(ufunc, "reduce"): _along_first(function) for ufunc, function in _REDUCTIONS.items()})
+for _ufunc, _own, _function in (
+    (np.add, u.add, sum),
+    (np.multiply, u.multiply, prod),
+    (np.maximum, u.maximum, max),
+    (np.minimum, u.minimum, min),
+    (np.logaddexp, u.logaddexp, _reduce_logaddexp),
+    (np.logical_and, f.logical_and, all),
+    (np.logical_or, f.logical_or, any),
+):
+    _own.reduce = dispatch[(_ufunc, "reduce")] = _along_first(_function)  # type: ignore[attr-defined]

@@ -30,6 +30,8 @@ R = TypeVar("R")
 
 
 _CONTAINERS = frozenset({list, tuple, dict})
+_ABSENT = ("where", "initial")
+"""Keywords in which JAX writes None for "not given", and NumPy has a value of its own."""
 
 
 def any_traced(values: Any) -> bool:
@@ -104,7 +106,9 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
             elif any_traced(kwargs.values()) or not own.isdisjoint(kwargs):
                 return traced(*args, **kwargs)
             else:
-                result = numpy_function(*plain, **{k: unwrap(v) for k, v in kwargs.items()})
+                result = numpy_function(
+                    *plain, **{k: unwrap(v) for k, v in kwargs.items() if v is not None or k not in _ABSENT}
+                )
             if type(result) is np.ndarray:
                 return result.view(Array)  # type: ignore[return-value]
             return wrap_all(result)

@@ -66,7 +66,7 @@ pick_along = linear(
     _samples,
 )
 
-drop_along = linear(
+drop_along: Primitive = linear(
     "drop_along",
     _drop_impl,
     _drop_type,
@@ -191,7 +191,7 @@ def _log_vjp(ct: Any, ans: Any, args: Sequence[Any], params: dict[str, Any], wan
     return [_oriented(ct, params)]
 
 
-cumlogsumexp = general(
+cumlogsumexp: Primitive = general(
     "cumlogsumexp",
     _running(np.logaddexp),
     _same,
