@@ -45,7 +45,7 @@ def _derivatives(g, args, rtol=1e-6):
 
 @pytest.mark.parametrize(("f", "args", "kwargs"), SMOOTH, ids=[f"{i}-{c[0].__name__}" for i, c in enumerate(SMOOTH)])
 def test_values_and_derivatives(f, args, kwargs):
-    g = lambda *a: f(*a, **kwargs)  # noqa: E731
+    g = lambda *a: f(*a, **kwargs)
     expected = getattr(np, f.__name__)(*args, **kwargs)
     found = fg.jit(g)(*args)
     assert found.dtype == expected.dtype
@@ -105,7 +105,7 @@ def test_frompyfunc():
 def test_bits(bitorder, axis):
     for shape in ((3, 11), (16, 2), (0, 4)):
         bits = rng.integers(0, 3, shape)
-        pack = lambda b: signal.packbits(b, axis=axis, bitorder=bitorder)  # noqa: E731
+        pack = lambda b: signal.packbits(b, axis=axis, bitorder=bitorder)
         packed = np.packbits(bits, axis=axis, bitorder=bitorder)
         np.testing.assert_array_equal(fg.jit(pack)(bits), packed)
         assert fg.jit(pack)(bits).dtype == np.uint8

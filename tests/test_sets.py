@@ -34,7 +34,7 @@ def test_equal_to_jax(name, args, kwargs):
     jax = pytest.importorskip("jax")
     jax.config.update("jax_enable_x64", True)
     expected = getattr(jax.numpy, name)(*args, **kwargs)
-    f = lambda *a: getattr(s, name)(*a, **kwargs)  # noqa: E731
+    f = lambda *a: getattr(s, name)(*a, **kwargs)
     for found in (f(*args), fg.jit(f)(*args)):
         for a, b in zip(fg.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -42,7 +42,7 @@ def test_equal_to_jax(name, args, kwargs):
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), SIZED, ids=IDS)
 def test_vmap_is_a_loop(name, args, kwargs):
-    f = lambda *a: fg.tree.leaves(getattr(s, name)(*a, **kwargs))  # noqa: E731
+    f = lambda *a: fg.tree.leaves(getattr(s, name)(*a, **kwargs))
     batches = [np.stack([a, np.flip(a), a % 3]) for a in args]
     for found, *each in zip(fg.vmap(f)(*batches), *[f(*row) for row in zip(*batches, strict=True)], strict=True):
         np.testing.assert_array_equal(found, np.stack(each))

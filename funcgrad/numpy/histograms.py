@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core.tracing import Tracer, type_of
-from funcgrad.numpy.operators import dispatch
 from funcgrad.numpy.shaping import flatten, floats, part
 from funcgrad.numpy.wrapping import array_operand, implements
 from funcgrad.ops import elementwise as e
@@ -162,7 +161,7 @@ def histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, density: bool
 def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:
     period = e.magnitude(period)
     x, xp = e.remainder(x, period), e.remainder(xp, period)
-    order = dispatch[np.argsort](xp) if type(xp) is Tracer else np.argsort(xp, kind="stable")
+    order = ops.order(xp)
     xp, fp = (ops.lookup(v, order, lead=0) for v in (xp, fp))
     xp = concatenate(part(xp, -1, None) - period, xp, part(xp, 0, 1) + period, axis=0)
     return x, xp, concatenate(part(fp, -1, None), fp, part(fp, 0, 1), axis=0)

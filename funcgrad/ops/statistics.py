@@ -108,6 +108,16 @@ tally = linear(
 )
 """The sum of the weights at each index; indices outside the length count for nothing."""
 
+# ---- the order of values along the last axis ----
+
+order = flat(
+    "order",
+    lambda x: np.argsort(x, axis=-1, kind="stable"),
+    lambda x: array_type(x.shape, _INT),
+    lambda size, batched, args, params: (order(*args), True),
+    lambda rng: [((array(rng, (3, 7)),), {})],
+)
+
 # ---- quantiles along the last axis ----
 
 _OFFSETS = {
