@@ -31,6 +31,7 @@ from funcgrad.api.jit import disable_jit as disable_jit
 from funcgrad.api.jit import eval_shape as eval_shape
 from funcgrad.api.jit import jit as jit
 from funcgrad.api.jit import make_expr as make_expr
+from funcgrad.api.source import source as source
 from funcgrad.core.array import Array as Array
 from funcgrad.core.program import Program as Program
 

@@ -153,6 +153,9 @@ CASES = {
         {},
     ),
     "grad of slices": (fg.grad(lambda x: total(slices(x)[0] * 2.0) + total(sin(slice_axis(x, 1, 3, 0)))), (X,), {}),
+    "indexing": (lambda x, i: (x[1:, ::2], x[i], x[..., None]), (X, np.array([2, 0])), {}),
+    "grad of indexing": (fg.grad(lambda x, i: total(sin(x)[i] * x[0, 1])), (X, np.array([2, 0])), {}),
+    "scipy": (fg.grad(lambda x: total(TABLE["bessel_i0"](x))), (X,), {}),
     "no arguments": (lambda: 1.5, (), {}),
 }
 

@@ -27,7 +27,7 @@ from funcgrad.transforms.custom import ProgramFunction
 _RESERVED = frozenset([*keyword.kwlist, "np", "math", "scipy", "functools", "base64"])
 _USED = frozenset("bool int float complex slice tuple list len range zip enumerate min max sum abs all any".split())
 """The builtins that the text itself may call; an argument may have the name of any other."""
-_CONVERSIONS = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}
+_CONVERSIONS: dict[str, type] = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 
 
 class Source(str):
@@ -94,6 +94,7 @@ class _Module:
         self.helpers = Helpers(self.fresh, literal_text)
         self._constants: dict[int, tuple[Any, str, str]] = {}
         self._programs: dict[int, tuple[Program, str]] = {}
+        self.unused = "_"
         self._main = ""
 
     def fresh(self, wanted: str) -> str:
@@ -145,6 +146,7 @@ class _Module:
         arguments = []
         for wanted in names:
             arguments.append(self._argument(wanted))
+        self.unused = "_" if "_" not in arguments else self.fresh("unused")
         body = _Body(self, eliminate_dead_code(program))
         supply, unpacked = iter(program.inputs), []
         for argument, treedef in zip(arguments, trees, strict=True):
@@ -200,7 +202,7 @@ class _Body:
                 scope = eq.scope
                 yield f"    # scope {scope}" if scope else "    # end of scope"
             text = self.expression(eq)
-            outs = [self.name(v) if v in self._read else "_" for v in eq.outputs]
+            outs = [self.name(v) if v in self._read else self.module.unused for v in eq.outputs]
             target = (
                 outs[0] if not eq.primitive.multiple else f"{', '.join(outs)}," if len(outs) == 1 else ", ".join(outs)
             )
@@ -223,7 +225,7 @@ class _Body:
         types = [a.type for a in eq.inputs]
         if not primitive.strong and not primitive.multiple and types and all(t.weak for t in types):
             # Made of Python numbers only, it stays one, so that it takes the dtype of what it meets.
-            return f"{_CONVERSIONS[eq.outputs[0].type.dtype.kind]}({text})"
+            return f"{_CONVERSIONS[eq.outputs[0].type.dtype.kind].__name__}({text})"
         return text
 
     def _call(self, eq: Equation, args: list[str], params: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from funcgrad.core.array import wrap
+from funcgrad.core.primitive import LinearMap
 from funcgrad.core.tracing import innermost_abstract, newest_trace, type_of
 from funcgrad.core.types import ArrayType, array_type, value_type
 from funcgrad.ops.basics import broadcast_in_dim, reshape
@@ -111,13 +112,18 @@ def _pure_impl(*values: Any, callback: Callback, outputs: Sequence[ArrayType], v
     return tuple(_checked(callback(*map(wrap, values)), _Declared(callback, outputs)))
 
 
-def _no_derivative(*rule_arguments: Any) -> NoReturn:
-    params = next(a for a in rule_arguments if isinstance(a, dict))
-    raise ValueError(
-        f"pure_callback: the derivative of {callback_name(params['callback'])} was asked for, and a callback has none; "
-        "wrap the call in a function with funcgrad.custom_vjp or funcgrad.custom_jvp, or pass it "
-        "funcgrad.stop_gradient(x) if it is a constant."
-    )
+def _linearize(
+    mode: str, own: Sequence[bool], values: Sequence[Any], params: dict[str, Any]
+) -> tuple[list[Any], LinearMap]:
+    # The error comes only where a derivative arrives: a callback beside the differentiated path is a constant.
+    def no_derivative(moving: list[Any]) -> NoReturn:
+        raise ValueError(
+            f"pure_callback: the derivative of {callback_name(params['callback'])} was asked for, and a callback has "
+            "none; wrap the call in a function with funcgrad.custom_vjp or funcgrad.custom_jvp, or pass it "
+            "funcgrad.stop_gradient(x) if it is a constant."
+        )
+
+    return list(pure_callback(*values, **params)), LinearMap(no_derivative, no_derivative)
 
 
 def _pure_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -147,9 +153,8 @@ pure_callback = general(
     "pure_callback",
     _pure_impl,
     lambda *types, callback, outputs, vmap_method: outputs,
-    jvp=_no_derivative,
-    vjp=_no_derivative,
     batch=_pure_batch,
+    linearize=_linearize,
     multiple=True,
     strong=True,
 )
