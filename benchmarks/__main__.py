@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from benchmarks import core as core
 from benchmarks.harness import LIBRARIES, ROWS, Row, Time, installed, measure, rival
 
-WIDTHS = (46, *(17 for _ in LIBRARIES), 17, 0)
+WIDTHS = (49, *(20 for _ in LIBRARIES), 19, 0)
 
 
 def text(seconds: float) -> str:

@@ -139,9 +139,13 @@ def test_importing_funcgrad_loads_neither_numba_nor_scipy():
     assert done.stdout.strip() == "['numpy']"
 
 
+OTHER_MEANINGS = {("complex", "funcgrad/api/source.py")}
+"""(text, file) where a primitive's name stands for something else: here Python's type, called by the written text."""
+
+
 def test_each_primitive_is_named_in_one_place():
     texts = {p: p.read_text() for room in ("compile", "transforms", "api") for p in (PACKAGE / room).rglob("*.py")}
     for name in TABLE:
         row = re.compile(rf'= (\w*\.)?\w+\(\s*"{name}",')  # `sin = elementwise("sin", ...`
-        holders = [relative(p) for p, text in texts.items() if f'"{name}"' in row.sub("", text)]
-        assert holders == [], f"{name} is named outside its row"
+        holders = {(name, relative(p)) for p, text in texts.items() if f'"{name}"' in row.sub("", text)}
+        assert holders <= OTHER_MEANINGS, f"{name} is named outside its row: {sorted(holders)}"
