@@ -67,7 +67,7 @@ def test_traced_values(call):
 
 
 def test_lists_that_hold_tracers():
-    f = lambda x: c.array([[x, 2.0], [3, x * x]])  # noqa: E731
+    f = lambda x: c.array([[x, 2.0], [3, x * x]])
     same(fg.jit(f)(3.0), [[3.0, 2.0], [3.0, 9.0]])
     np.testing.assert_array_equal(fg.jacrev(f)(3.0), [[1, 0], [0, 6]])
     same(fg.jit(lambda x: c.array((x, X[0]), np.float32))(X[1]), np.stack([X[1], X[0]]).astype(np.float32))

@@ -1,11 +1,11 @@
 """Every primitive row, from its own samples: both modes, second order, jit, vmap, dtype and types agree."""
 
-import funcgrad.scipy.special
 import numpy as np
 import pytest
 
 import funcgrad as fg
 import funcgrad.random
+import funcgrad.scipy.special
 from funcgrad.core.program import check
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import is_inexact

@@ -2,7 +2,6 @@
 
 from funcgrad.numpy import indexing as _indexing
 from funcgrad.numpy import operators as operators
-from funcgrad.numpy.creation import Shape as Shape
 from funcgrad.numpy.creation import arange as arange
 from funcgrad.numpy.creation import array as array
 from funcgrad.numpy.creation import asarray as asarray
