@@ -9,15 +9,15 @@ from funcgrad.errors import NonConcreteBooleanIndexError
 from funcgrad.testing import check_grads
 
 X = np.random.default_rng(0).permutation(60).reshape(3, 4, 5) / 10.0
-I = np.array([0, 2, -1])
+K = np.array([0, 2, -1])
 J = np.array([[1], [2]])
 S = np.s_
 INDICES = [
     S[0], S[-1], S[1:], S[::-1], S[2::-2], S[..., 1], S[:, None], S[None, ..., None], S[1, 2, 3], S[()], S[...],
-    S[:, 1:3, ::2], S[0, :, -1], S[5:2], S[I], S[:, I], S[..., I], S[I, I], S[I, :, I], S[:, I, I], S[0, I], S[0, :, I],
-    S[:, 1, I], S[I, None, 1:3], S[J, I, 0], S[J, :, I], S[[0, 2]], S[:, [0, 1], [2, 3]], S[X > 3], S[X[:, :, 0] > 2],
+    S[:, 1:3, ::2], S[0, :, -1], S[5:2], S[K], S[:, K], S[..., K], S[K, K], S[K, :, K], S[:, K, K], S[0, K], S[0, :, K],
+    S[:, 1, K], S[K, None, 1:3], S[J, K, 0], S[J, :, K], S[[0, 2]], S[:, [0, 1], [2, 3]], S[X > 3], S[X[:, :, 0] > 2],
     S[:, X[0, :, 0] > 1], S[True], S[False], S[np.int64(1)], S[np.array(1)], S[:, np.array(1), 0], S[np.zeros(0, int)],
-    S[1:, I[:2], ::-1], S[:, ::-1, I], S[None, I, None, 0], S[I[:, None, None], J, 0], S[[]],
+    S[1:, K[:2], ::-1], S[:, ::-1, K], S[None, K, None, 0], S[K[:, None, None], J, 0], S[[]],
 ]  # fmt: skip
 IDS = [str(i).replace("\n", "")[:40] for i in range(len(INDICES))]
 
@@ -62,13 +62,13 @@ def test_writing(index):
 
 def test_traced_indices():
     take = lambda x, i: x[:, i]
-    for i in (2, -1, I, J):
+    for i in (2, -1, K, J):
         np.testing.assert_array_equal(fg.jit(take)(X, i), X[:, i])
-    np.testing.assert_array_equal(fg.vmap(take, (None, 0))(X, I), np.stack([X[:, i] for i in I]))
-    np.testing.assert_array_equal(fg.vmap(lambda x, i: x.at[i].set(0.0))(X, I)[1, 2], np.zeros(5))
+    np.testing.assert_array_equal(fg.vmap(take, (None, 0))(X, K), np.stack([X[:, i] for i in K]))
+    np.testing.assert_array_equal(fg.vmap(lambda x, i: x.at[i].set(0.0))(X, K)[1, 2], np.zeros(5))
     table = jnp.asarray(X)
     np.testing.assert_array_equal(fg.jit(lambda i: table[i])(1), X[1])
-    np.testing.assert_array_equal(fg.jit(lambda i: table[0, i])(I), X[0, I])
+    np.testing.assert_array_equal(fg.jit(lambda i: table[0, i])(K), X[0, K])
 
 
 def test_broadcasting_and_dtypes_of_writes():

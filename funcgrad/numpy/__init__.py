@@ -1,6 +1,6 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
-from funcgrad.numpy import indexing as _indexing
+from funcgrad.numpy import indexing as indexing
 from funcgrad.numpy import operators as operators
 from funcgrad.numpy.creation import arange as arange
 from funcgrad.numpy.creation import array as array
