@@ -3,8 +3,10 @@
 from funcgrad import debug as debug
 from funcgrad import errors as errors
 from funcgrad import flatten_util as flatten_util
+from funcgrad import nn as nn
 from funcgrad import numpy as numpy
 from funcgrad import random as random
+from funcgrad import scipy as scipy
 from funcgrad import testing as testing
 from funcgrad import tree as tree
 from funcgrad import tree_util as tree_util

@@ -17,9 +17,7 @@ from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.ops import samplers
 from funcgrad.ops.basics import broadcast_in_dim, reshape
-from funcgrad.ops.elementwise import exp
-from funcgrad.ops.families import array, flat, register, scipy_special
-from funcgrad.ops.pointwise import elementwise, float_dtype
+from funcgrad.ops.families import array, flat, register
 from funcgrad.ops.threefry import fill_bits, fill_keys, fill_unit, hash_counters
 
 Shape = tuple[int, ...]
@@ -101,31 +99,6 @@ random_permutation = _key_only(
     samplers.permutation,
     lambda *, axis: np.dtype(np.int64),
     [{"shape": (5,), "axis": 0}, {"shape": (3, 4), "axis": 1}],
-)
-
-# ---- the error function and its inverse, for normal deviates ----
-
-random_erf: Primitive = elementwise(
-    "random_erf",
-    lambda x: scipy_special.erf(x),
-    [lambda g, ans, x: g * (2.0 / np.pi**0.5) * exp(-(x * x))],
-    lambda rng: [((array(rng, (3, 4)),), {})],
-    dtype=float_dtype,
-)
-
-
-def _erf_inv_impl(x: Any) -> Any:
-    found = scipy_special.erfinv(x)
-    # SciPy has no float16 loop and gives float32.
-    return found.astype(np.float16) if np.asarray(x).dtype == np.float16 else found
-
-
-random_erf_inv: Primitive = elementwise(
-    "random_erf_inv",
-    _erf_inv_impl,
-    [lambda g, ans, x: g * (np.pi**0.5 / 2.0) * exp(ans * ans)],
-    lambda rng: [((array(rng, (3, 4), -0.9, 0.9),), {})],
-    dtype=float_dtype,
 )
 
 # ---- samplers that reject: (keys (..., 2), parameters (..., *shape) of one shape) ----

@@ -17,8 +17,9 @@ from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops.basics import broadcast_to, convert, reshape
 from funcgrad.ops.elementwise import log1p, maximum, neg
 from funcgrad.ops.pointwise import broadcast_shapes
-from funcgrad.ops.random import random_erf_inv, random_loggamma, random_split, random_unit
+from funcgrad.ops.random import random_loggamma, random_split, random_unit
 from funcgrad.ops.shape import slice_axis
+from funcgrad.ops.special import erf_inv
 
 Shape = tuple[int, ...]
 ShapeLike = int | Sequence[int]
@@ -118,7 +119,7 @@ def raw_uniform(key: Any, shape: Shape, dtype: np.dtype, low: Any = 0.0, high: A
 def raw_normal(key: Any, shape: Shape, dtype: np.dtype) -> Any:
     """Standard normal values: sqrt(2) erf_inv(u), u uniform in (-1, 1)."""
     low = np.nextafter(np.array(-1.0, dtype), np.array(0.0, dtype))
-    return random_erf_inv(raw_uniform(key, shape, dtype, low, 1.0)) * np.array(np.sqrt(2), dtype)
+    return erf_inv(raw_uniform(key, shape, dtype, low, 1.0)) * np.array(np.sqrt(2), dtype)
 
 
 def raw_exponential(key: Any, shape: Shape, dtype: np.dtype) -> Any:

@@ -17,7 +17,7 @@ from funcgrad.core.tracing import type_of
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops import elementwise as e
 from funcgrad.ops.basics import convert, reduce_sum
-from funcgrad.ops.random import random_erf, random_erf_inv
+from funcgrad.ops.special import erf, erf_inv
 from funcgrad.random.arguments import (
     Shape,
     ShapeLike,
@@ -64,8 +64,8 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: ShapeLike | None =
     lower, upper = values(kind, lower, upper)
     sizes = parameter_shape("truncated_normal", shape, lower, upper)
     root = np.array(math.sqrt(2), kind)
-    a, b = random_erf(lower / root), random_erf(upper / root)
-    out = random_erf_inv(raw_uniform(key, sizes, kind, a, b)) * root
+    a, b = erf(lower / root), erf(upper / root)
+    out = erf_inv(raw_uniform(key, sizes, kind, a, b)) * root
     return wrap(e.clamp(out, e.nextafter(lower, kind.type(np.inf)), e.nextafter(upper, kind.type(-np.inf))))
 
 

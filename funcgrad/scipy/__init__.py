@@ -1,1 +1,3 @@
 """The scipy names, as jax.scipy has them."""
+
+from funcgrad.scipy import special as special

@@ -1,0 +1,117 @@
+"""The softmax family, one_hot and standardize, with jax.nn's names and signatures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core.array import wrap
+from funcgrad.core.tracing import dtype_of, shape_of
+from funcgrad.numpy.axes import Axis, axes_of, finish, kept_shape, masked
+from funcgrad.numpy.wrapping import array_operand
+from funcgrad.ops import elementwise as e
+from funcgrad.ops.basics import convert, reduce_sum, reshape
+from funcgrad.ops.reduce import reduce_max
+from funcgrad.ops.special_forms import stop_gradient_op
+
+
+def _floating(x: Any) -> Any:
+    x = array_operand(x)
+    return x if dtype_of(x).kind in "fc" else convert(x, np.float64)
+
+
+def _peak(x: Any, axes: tuple[int, ...], where: Any, initial: Any) -> Any:
+    """The maximum, kept as axes of size 1, finite, and constant to derivatives."""
+    shape = kept_shape(shape_of(x), axes)
+    if 0 in [shape_of(x)[a] for a in axes]:
+        return np.zeros(shape, dtype_of(x))
+    top = reshape(
+        reduce_max(stop_gradient_op(masked(x, where, -np.inf if initial is None else initial)), axes=axes), shape=shape
+    )
+    return e.select(e.is_finite(top), top, 0.0)
+
+
+def _summed(x: Any, axes: tuple[int, ...]) -> Any:
+    return reshape(reduce_sum(x, axes=axes), shape=kept_shape(shape_of(x), axes))
+
+
+def softmax(x: Any, axis: Axis = -1, where: Any = None, initial: Any = None) -> Any:
+    """exp(x) / sum(exp(x)) along `axis`; where `where` is false the result is 0.
+
+    `initial` is the least value that the maximum starts from. Shape as `x`, dtype floating.
+    """
+    x = _floating(x)
+    axes = axes_of(axis, len(shape_of(x)), "softmax")
+    raised = masked(e.exp(x - _peak(x, axes, where, initial)), where, 0)
+    return wrap(raised / _summed(raised, axes))
+
+
+def log_softmax(x: Any, axis: Axis = -1, where: Any = None, initial: Any = None) -> Any:
+    """log(softmax(x)) along `axis`; where `where` is false the result is -inf. Shape as `x`, dtype floating."""
+    x = _floating(x)
+    axes = axes_of(axis, len(shape_of(x)), "log_softmax")
+    lowered = x - _peak(x, axes, where, initial)
+    raised = masked(e.exp(lowered), where, 0)
+    return wrap(masked(lowered - e.log(_summed(raised, axes)), where, -np.inf))
+
+
+def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, return_sign: bool = False,
+              where: Any = None) -> Any:  # fmt: skip
+    """log(sum(b * exp(a))) along `axis` without overflow, with the sign of the sum apart if `return_sign`.
+
+    Without `return_sign` a negative sum gives nan.
+    """
+    x = _floating(a)
+    if b is not None:
+        weights = _floating(b)
+        x = e.select(weights == 0, -np.inf, x)
+    axes = axes_of(axis, len(shape_of(x)), "logsumexp")
+    top = _peak(x, axes, where, None)
+    raised = masked(e.exp(x - top), where, 0)
+    total = _summed(raised if b is None else weights * raised, axes)
+    size = e.magnitude(total) if return_sign else total
+    out = finish(reshape(e.log(size) + top, shape=_dropped(shape_of(x), axes)), x, axes, keepdims)
+    if not return_sign:
+        return wrap(out)
+    return wrap(out), wrap(finish(reshape(e.sign(total), shape=_dropped(shape_of(x), axes)), x, axes, keepdims))
+
+
+def _dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def one_hot(x: Any, num_classes: int, *, dtype: Any = np.float64, axis: int = -1) -> Any:
+    """For each label a line of zeros with a one at its place (all zeros for a label out of range).
+
+    Args:
+        x: integer labels of any shape.
+        num_classes: the length of the new axis.
+        dtype: of the result, float64 by default.
+        axis: where the new axis goes.
+    """
+    labels = array_operand(x)
+    rank = len(shape_of(labels)) + 1
+    place = axis % rank if -rank <= axis < rank else None
+    if place is None:
+        raise np.exceptions.AxisError(f"one_hot: axis={axis} is out of range for a result of {rank} axes.")
+    shape = shape_of(labels)
+    apart = reshape(labels, shape=(*shape[:place], 1, *shape[place:]))
+    classes = np.arange(num_classes).reshape((num_classes,) + (1,) * (rank - 1 - place))
+    return wrap(convert(e.eq(apart, classes), dtype))
+
+
+def standardize(x: Any, axis: Axis = -1, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5,
+                where: Any = None) -> Any:  # fmt: skip
+    """(x - mean) / sqrt(variance + epsilon) along `axis`, with the data's own mean and variance unless given."""
+    x = _floating(x)
+    axes = axes_of(axis, len(shape_of(x)), "standardize")
+    ones = masked(np.ones(shape_of(x), dtype_of(x)), where, 0)
+    count = _summed(ones, axes)
+    if mean is None:
+        mean = _summed(masked(x, where, 0), axes) / count
+    if variance is None:
+        # As jax.nn: the mean of squares less the square of the mean, never negative.
+        square = _summed(masked(e.square(x), where, 0), axes) / count
+        variance = square - e.square(array_operand(mean))
+    return wrap((x - array_operand(mean)) / e.sqrt(array_operand(variance) + epsilon))
