@@ -3,6 +3,7 @@
 from funcgrad import debug as debug
 from funcgrad import errors as errors
 from funcgrad import flatten_util as flatten_util
+from funcgrad import lax as lax
 from funcgrad import nn as nn
 from funcgrad import numpy as numpy
 from funcgrad import random as random

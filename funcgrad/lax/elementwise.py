@@ -87,7 +87,6 @@ asinh = _unary("asinh", e.asinh, "The inverse hyperbolic sine")
 acosh = _unary("acosh", e.acosh, "The inverse hyperbolic cosine")
 atanh = _unary("atanh", e.atanh, "The inverse hyperbolic tangent")
 is_finite = _unary("is_finite", e.is_finite, "Whether x is neither infinite nor nan (bool)")
-population_count = _unary("population_count", e.population_count, "The number of bits that are set")
 real = _unary("real", lambda x: basics.real(x) if dtype_of(x).kind == "c" else x, "The real part, real")
 imag = _unary("imag", lambda x: basics.imag(x) if dtype_of(x).kind == "c" else x * 0, "The imaginary part, real")
 bitwise_not = _unary("bitwise_not", e.bitwise_not, "Every bit turned")
@@ -189,6 +188,13 @@ def select_n(which: Any, *cases: Any) -> Any:
     for n in range(len(found) - 2, -1, -1):
         result = e.select(chosen <= n, found[n], result)
     return wrap(result)
+
+
+def population_count(x: Any) -> Any:
+    """The number of bits that are set, in two's complement, elementwise; dtype as `x`."""
+    (value,) = same_types("population_count", x)
+    dtype = dtype_of(value)
+    return wrap(basics.convert(e.population_count(basics.convert(value, f"u{dtype.itemsize}")), dtype))
 
 
 def shift_left(x: Any, y: Any) -> Any:

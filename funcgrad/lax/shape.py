@@ -119,7 +119,7 @@ def pad(operand: Any, padding_value: Any, padding_config: Sequence[tuple[int, in
     low, high, interior = (tuple(int(c[i]) for c in padding_config) for i in range(3))
     if len(low) != len(shape_of(x)) or any(i < 0 for i in interior):
         raise ValueError(
-            f"lax.pad: {list(padding_config)} must hold one (low, high, interior >= 0) for each axis of {shape_of(x)}."
+            f"lax.pad: {list(padding_config)} must hold (low, high, interior >= 0) for each axis of {shape_of(x)}."
         )
     return wrap(moves.pad(x, basics.convert(value, dtype_of(x)), low=low, high=high, interior=interior))
 
