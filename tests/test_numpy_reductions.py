@@ -47,7 +47,7 @@ def agree(name, x, *args, **kwargs):
 
 CALLS = (
     [(n, k) for n in MANY for k in AXES]
-    + [(n, k) for n in SINGLE for k in AXES if not isinstance(k.get("axis"), tuple)]
+    + [(n, k) for n in SINGLE for k in AXES if not isinstance(k.get("axis"), tuple)]  # type: ignore[attr-defined]
     + [(n, k) for n in RUNNING for k in ({}, {"axis": 0}, {"axis": -1})]
 )
 

@@ -132,7 +132,7 @@ CASES = {
     "reductions": (lambda x: (reduce_max(x, axes=(0,)), reduce_sum(x, axes=(0, 1))), (np.float32(X),), {}),
     "grad of max": (fg.grad(lambda x: total(reduce_max(x, axes=(1,)))), (X,), {}),
     "keywords": (many, (X, Y), {"scale": 2.0, "lambda_": np.float32(3)}),
-    "weak numbers": (weak, (0.5, np.float32([1, 2])), {}),
+    "weak numbers": (weak, (0.5, np.array([1, 2], np.float32)), {}),
     "slices": (slices, (X,), {}),
     "constants": (constants, (np.ones(5),), {}),
     "integers": (numbers, (np.arange(1, 7).reshape(3, 2), 3), {}),

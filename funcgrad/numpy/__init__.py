@@ -1,6 +1,6 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
-from funcgrad.numpy import indexing as indexing
+# ruff: noqa: A004
 from funcgrad.numpy import operators as operators
 from funcgrad.numpy.creation import arange as arange
 from funcgrad.numpy.creation import array as array
@@ -50,8 +50,8 @@ from funcgrad.numpy.dtypes import bool as bool
 from funcgrad.numpy.dtypes import bool_ as bool_
 from funcgrad.numpy.dtypes import can_cast as can_cast
 from funcgrad.numpy.dtypes import cdouble as cdouble
-from funcgrad.numpy.dtypes import complex64 as complex64
 from funcgrad.numpy.dtypes import complex128 as complex128
+from funcgrad.numpy.dtypes import complex64 as complex64
 from funcgrad.numpy.dtypes import complex_ as complex_
 from funcgrad.numpy.dtypes import complexfloating as complexfloating
 from funcgrad.numpy.dtypes import csingle as csingle
@@ -69,10 +69,10 @@ from funcgrad.numpy.dtypes import generic as generic
 from funcgrad.numpy.dtypes import iinfo as iinfo
 from funcgrad.numpy.dtypes import inexact as inexact
 from funcgrad.numpy.dtypes import inf as inf
-from funcgrad.numpy.dtypes import int8 as int8
 from funcgrad.numpy.dtypes import int16 as int16
 from funcgrad.numpy.dtypes import int32 as int32
 from funcgrad.numpy.dtypes import int64 as int64
+from funcgrad.numpy.dtypes import int8 as int8
 from funcgrad.numpy.dtypes import int_ as int_
 from funcgrad.numpy.dtypes import integer as integer
 from funcgrad.numpy.dtypes import isdtype as isdtype
@@ -87,10 +87,10 @@ from funcgrad.numpy.dtypes import result_type as result_type
 from funcgrad.numpy.dtypes import signedinteger as signedinteger
 from funcgrad.numpy.dtypes import single as single
 from funcgrad.numpy.dtypes import uint as uint
-from funcgrad.numpy.dtypes import uint8 as uint8
 from funcgrad.numpy.dtypes import uint16 as uint16
 from funcgrad.numpy.dtypes import uint32 as uint32
 from funcgrad.numpy.dtypes import uint64 as uint64
+from funcgrad.numpy.dtypes import uint8 as uint8
 from funcgrad.numpy.dtypes import unsignedinteger as unsignedinteger
 from funcgrad.numpy.flat_ufuncs import bitwise_and as bitwise_and
 from funcgrad.numpy.flat_ufuncs import bitwise_count as bitwise_count
@@ -309,9 +309,9 @@ from funcgrad.numpy.ufuncs import heaviside as heaviside
 from funcgrad.numpy.ufuncs import hypot as hypot
 from funcgrad.numpy.ufuncs import ldexp as ldexp
 from funcgrad.numpy.ufuncs import log as log
+from funcgrad.numpy.ufuncs import log10 as log10
 from funcgrad.numpy.ufuncs import log1p as log1p
 from funcgrad.numpy.ufuncs import log2 as log2
-from funcgrad.numpy.ufuncs import log10 as log10
 from funcgrad.numpy.ufuncs import logaddexp as logaddexp
 from funcgrad.numpy.ufuncs import logaddexp2 as logaddexp2
 from funcgrad.numpy.ufuncs import maximum as maximum
@@ -336,3 +336,5 @@ from funcgrad.numpy.ufuncs import subtract as subtract
 from funcgrad.numpy.ufuncs import tan as tan
 from funcgrad.numpy.ufuncs import tanh as tanh
 from funcgrad.numpy.ufuncs import true_divide as true_divide
+from funcgrad.numpy import indexing as indexing
+from funcgrad.numpy import methods as methods

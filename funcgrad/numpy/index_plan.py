@@ -140,9 +140,7 @@ def _check_index(entry: Any) -> None:
 
 
 def _whole_numbers(entry: slice, size: int) -> slice:
-    parts = (entry.start, entry.stop, entry.step)
-    if any(type(p) is Tracer for p in parts):
-        parts = tuple(p if type(p) is not Tracer else _slice_bound(p) for p in parts)
+    parts = [_slice_bound(p) if type(p) is Tracer else p for p in (entry.start, entry.stop, entry.step)]
     return slice(*slice(*parts).indices(size))
 
 

@@ -21,7 +21,7 @@ from funcgrad.ops.shape import slice_axis
 
 def _listed(arrays: Any, name: str) -> list[Any]:
     if type(arrays) is Tracer or isinstance(arrays, np.ndarray):
-        return list(arrays)
+        return [arrays[i] for i in range(len(arrays))]
     if isinstance(arrays, (list, tuple)) and len(arrays):
         return [array_operand(a) for a in arrays]
     raise ValueError(f"{name} needs at least one array, got {arrays!r}.")

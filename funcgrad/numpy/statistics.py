@@ -105,7 +105,7 @@ def nanquantile(a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_in
 def _percent(name: str, q: Any) -> Any:
     if type(q) is Tracer:
         raise TypeError(f"funcgrad.numpy.{name} needs levels that are known when it is traced; mark q static in jit.")
-    return q / 100 if np.isscalar(q) else np.true_divide(q, 100)
+    return np.true_divide(q, 100)
 
 
 @implements(np.percentile)

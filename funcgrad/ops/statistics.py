@@ -44,10 +44,10 @@ def _pair_batch(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
 def _digitize(x: Any, bins: Any, *, side: str, lead: int) -> np.ndarray:
     x, bins = np.asarray(x), np.asarray(bins)
     rows = zip(_lines(x, lead), _lines(bins, lead), strict=True)
-    return np.array([np.searchsorted(b, a, side) for a, b in rows], np.int64).reshape(x.shape)
+    return np.array([np.searchsorted(b, a, side) for a, b in rows], np.int64).reshape(x.shape)  # type: ignore[call-overload]
 
 
-digitize = flat(
+digitize: Primitive = flat(
     "digitize",
     _digitize,
     lambda x, bins, *, side, lead: array_type(x.shape, _INT),
@@ -82,7 +82,7 @@ def _tally(weights: Any, index: Any, *, length: int, lead: int) -> np.ndarray:
     return out.reshape(shape)
 
 
-lookup = linear(
+lookup: Primitive = linear(
     "lookup",
     _lookup,
     lambda table, index, *, lead: array_type(index.shape, table.dtype),
@@ -95,7 +95,7 @@ lookup = linear(
 )
 """table[index] of a 1-d table; 0 outside it."""
 
-tally = linear(
+tally: Primitive = linear(
     "tally",
     _tally,
     lambda weights, index, *, length, lead: array_type((*index.shape[:lead], length), weights.dtype),
@@ -110,7 +110,7 @@ tally = linear(
 
 # ---- the order of values along the last axis ----
 
-order = flat(
+order: Primitive = flat(
     "order",
     lambda x: np.argsort(x, axis=-1, kind="stable"),
     lambda x: array_type(x.shape, _INT),
@@ -160,7 +160,7 @@ def _quantiles_type(x: ArrayType, *, levels: tuple[float, ...], **params: Any) -
     return (array_type(shape, x.dtype), array_type(shape, x.dtype), array_type(shape, np.dtype(float)))
 
 
-quantile_parts = flat(
+quantile_parts: Primitive = flat(
     "quantile_parts",
     _quantiles,
     _quantiles_type,
@@ -194,7 +194,7 @@ def _unique(x: Any, *, size: int) -> tuple[np.ndarray, ...]:
     return tuple(np.array(f, np.int64).reshape(*lead, t) for f, t in zip(found, tails, strict=True))
 
 
-unique_places = flat(
+unique_places: Primitive = flat(
     "unique_places",
     _unique,
     lambda x, *, size: tuple(array_type((*x.shape[:-1], n), _INT) for n in (size, x.shape[-1], size)),
@@ -229,7 +229,7 @@ def _pairs(x: np.ndarray, y: np.ndarray, lead: int) -> Iterator[tuple[np.ndarray
     return zip(_lines(x, lead), _lines(y, lead), strict=True)
 
 
-set_places = flat(
+set_places: Primitive = flat(
     "set_places",
     _set,
     lambda x, y, *, kind, size, lead: (array_type((*x.shape[:lead], size), _INT),) * 2,
@@ -241,7 +241,7 @@ set_places = flat(
     multiple=True,
 )
 
-member = flat(
+member: Primitive = flat(
     "member",
     lambda x, y, *, lead: np.array(
         [np.isin(a, b) for a, b in _pairs(np.asarray(x), np.asarray(y), lead)], bool
