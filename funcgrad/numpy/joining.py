@@ -21,7 +21,8 @@ from funcgrad.ops.shape import slice_axis
 
 def _listed(arrays: Any, name: str) -> list[Any]:
     if type(arrays) is Tracer or isinstance(arrays, np.ndarray):
-        return [arrays[i] for i in range(len(arrays))]
+        whole: Any = arrays
+        return list(whole)
     if isinstance(arrays, (list, tuple)) and len(arrays):
         return [array_operand(a) for a in arrays]
     raise ValueError(f"{name} needs at least one array, got {arrays!r}.")

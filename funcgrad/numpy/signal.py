@@ -50,7 +50,7 @@ def kaiser(M: int, beta: Any) -> Array:
         return wrap(np.kaiser(M, beta))
     place = 2.0 * np.arange(M) / max(M - 1, 1) - 1.0
     if M == 1:
-        return wrap(np.ones(1) + beta * 0.0)
+        return wrap(np.ones(1) + np.multiply(beta, 0.0))
     i0 = dispatch[np.i0]
     return wrap(i0(beta * np.sqrt(1 - place * place)) / i0(beta))
 
