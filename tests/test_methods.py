@@ -6,6 +6,8 @@ import pytest
 import funcgrad as fg
 import funcgrad.numpy
 import funcgrad.numpy.methods
+import funcgrad.numpy.searching
+import funcgrad.numpy.taking
 from funcgrad.core.array import Array, wrap
 from funcgrad.core.tracing import Tracer
 from funcgrad.errors import ConcretizationTypeError
