@@ -1,6 +1,7 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
-# ruff: noqa: A004
+from funcgrad.numpy import indexing as indexing
+from funcgrad.numpy import methods as methods
 from funcgrad.numpy import operators as operators
 from funcgrad.numpy.creation import arange as arange
 from funcgrad.numpy.creation import array as array
@@ -50,8 +51,8 @@ from funcgrad.numpy.dtypes import bool as bool
 from funcgrad.numpy.dtypes import bool_ as bool_
 from funcgrad.numpy.dtypes import can_cast as can_cast
 from funcgrad.numpy.dtypes import cdouble as cdouble
-from funcgrad.numpy.dtypes import complex128 as complex128
 from funcgrad.numpy.dtypes import complex64 as complex64
+from funcgrad.numpy.dtypes import complex128 as complex128
 from funcgrad.numpy.dtypes import complex_ as complex_
 from funcgrad.numpy.dtypes import complexfloating as complexfloating
 from funcgrad.numpy.dtypes import csingle as csingle
@@ -69,10 +70,10 @@ from funcgrad.numpy.dtypes import generic as generic
 from funcgrad.numpy.dtypes import iinfo as iinfo
 from funcgrad.numpy.dtypes import inexact as inexact
 from funcgrad.numpy.dtypes import inf as inf
+from funcgrad.numpy.dtypes import int8 as int8
 from funcgrad.numpy.dtypes import int16 as int16
 from funcgrad.numpy.dtypes import int32 as int32
 from funcgrad.numpy.dtypes import int64 as int64
-from funcgrad.numpy.dtypes import int8 as int8
 from funcgrad.numpy.dtypes import int_ as int_
 from funcgrad.numpy.dtypes import integer as integer
 from funcgrad.numpy.dtypes import isdtype as isdtype
@@ -87,10 +88,10 @@ from funcgrad.numpy.dtypes import result_type as result_type
 from funcgrad.numpy.dtypes import signedinteger as signedinteger
 from funcgrad.numpy.dtypes import single as single
 from funcgrad.numpy.dtypes import uint as uint
+from funcgrad.numpy.dtypes import uint8 as uint8
 from funcgrad.numpy.dtypes import uint16 as uint16
 from funcgrad.numpy.dtypes import uint32 as uint32
 from funcgrad.numpy.dtypes import uint64 as uint64
-from funcgrad.numpy.dtypes import uint8 as uint8
 from funcgrad.numpy.dtypes import unsignedinteger as unsignedinteger
 from funcgrad.numpy.flat_ufuncs import bitwise_and as bitwise_and
 from funcgrad.numpy.flat_ufuncs import bitwise_count as bitwise_count
@@ -132,6 +133,16 @@ from funcgrad.numpy.histograms import histogram2d as histogram2d
 from funcgrad.numpy.histograms import histogram_bin_edges as histogram_bin_edges
 from funcgrad.numpy.histograms import histogramdd as histogramdd
 from funcgrad.numpy.histograms import interp as interp
+from funcgrad.numpy.index_arrays import diag_indices as diag_indices
+from funcgrad.numpy.index_arrays import diag_indices_from as diag_indices_from
+from funcgrad.numpy.index_arrays import ix_ as ix_
+from funcgrad.numpy.index_arrays import mask_indices as mask_indices
+from funcgrad.numpy.index_arrays import ravel_multi_index as ravel_multi_index
+from funcgrad.numpy.index_arrays import tril_indices as tril_indices
+from funcgrad.numpy.index_arrays import tril_indices_from as tril_indices_from
+from funcgrad.numpy.index_arrays import triu_indices as triu_indices
+from funcgrad.numpy.index_arrays import triu_indices_from as triu_indices_from
+from funcgrad.numpy.index_arrays import unravel_index as unravel_index
 from funcgrad.numpy.joining import array_split as array_split
 from funcgrad.numpy.joining import block as block
 from funcgrad.numpy.joining import column_stack as column_stack
@@ -218,6 +229,15 @@ from funcgrad.numpy.scalar_functions import nan_to_num as nan_to_num
 from funcgrad.numpy.scalar_functions import real as real
 from funcgrad.numpy.scalar_functions import round as round
 from funcgrad.numpy.scalar_functions import sinc as sinc
+from funcgrad.numpy.searching import argwhere as argwhere
+from funcgrad.numpy.searching import choose as choose
+from funcgrad.numpy.searching import compress as compress
+from funcgrad.numpy.searching import extract as extract
+from funcgrad.numpy.searching import flatnonzero as flatnonzero
+from funcgrad.numpy.searching import nonzero as nonzero
+from funcgrad.numpy.searching import piecewise as piecewise
+from funcgrad.numpy.searching import select as select
+from funcgrad.numpy.searching import where as where
 from funcgrad.numpy.sets import intersect1d as intersect1d
 from funcgrad.numpy.sets import isin as isin
 from funcgrad.numpy.sets import setdiff1d as setdiff1d
@@ -268,6 +288,18 @@ from funcgrad.numpy.statistics import nanpercentile as nanpercentile
 from funcgrad.numpy.statistics import nanquantile as nanquantile
 from funcgrad.numpy.statistics import percentile as percentile
 from funcgrad.numpy.statistics import quantile as quantile
+from funcgrad.numpy.taking import append as append
+from funcgrad.numpy.taking import delete as delete
+from funcgrad.numpy.taking import diagonal as diagonal
+from funcgrad.numpy.taking import fill_diagonal as fill_diagonal
+from funcgrad.numpy.taking import insert as insert
+from funcgrad.numpy.taking import place as place
+from funcgrad.numpy.taking import put as put
+from funcgrad.numpy.taking import put_along_axis as put_along_axis
+from funcgrad.numpy.taking import take as take
+from funcgrad.numpy.taking import take_along_axis as take_along_axis
+from funcgrad.numpy.taking import trace as trace
+from funcgrad.numpy.taking import trim_zeros as trim_zeros
 from funcgrad.numpy.ufuncs import abs as abs
 from funcgrad.numpy.ufuncs import absolute as absolute
 from funcgrad.numpy.ufuncs import acos as acos
@@ -309,9 +341,9 @@ from funcgrad.numpy.ufuncs import heaviside as heaviside
 from funcgrad.numpy.ufuncs import hypot as hypot
 from funcgrad.numpy.ufuncs import ldexp as ldexp
 from funcgrad.numpy.ufuncs import log as log
-from funcgrad.numpy.ufuncs import log10 as log10
 from funcgrad.numpy.ufuncs import log1p as log1p
 from funcgrad.numpy.ufuncs import log2 as log2
+from funcgrad.numpy.ufuncs import log10 as log10
 from funcgrad.numpy.ufuncs import logaddexp as logaddexp
 from funcgrad.numpy.ufuncs import logaddexp2 as logaddexp2
 from funcgrad.numpy.ufuncs import maximum as maximum
@@ -336,5 +368,3 @@ from funcgrad.numpy.ufuncs import subtract as subtract
 from funcgrad.numpy.ufuncs import tan as tan
 from funcgrad.numpy.ufuncs import tanh as tanh
 from funcgrad.numpy.ufuncs import true_divide as true_divide
-from funcgrad.numpy import indexing as indexing
-from funcgrad.numpy import methods as methods
