@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import Record, Trace, Tracer, dtype_of, is_own
 from funcgrad.ops.families import zeros_like
 
@@ -30,14 +31,36 @@ def pull_cotangents(trace: Trace, records: Sequence[Record], cts: dict[int, Any]
             found = r.linear.pull(ct)
         else:
             outs = [t.value for t in r.outputs] if primitive.multiple else r.outputs.value
-            if primitive.vjp is None:
-                raise primitive.missing("vjp")
-            found = primitive.vjp(ct, outs, r.args, r.params, wanted)
+            rule = primitive.vjp or _transposed_jvp(primitive)
+            found = rule(ct, outs, r.args, r.params, wanted)
         for i, c in enumerate(found):
             if c is not None and wanted[i]:
                 key = id(inputs[i])
                 known = cts.get(key)
                 cts[key] = c if known is None else known + c
+
+
+def _transposed_jvp(primitive: Primitive) -> Callable[..., list[Any]]:
+    """The vjp of a row that has a jvp only: the jvp is linear in the tangents, so its own reverse mode transposes it."""
+    if primitive.jvp is None:
+        raise primitive.missing("vjp")
+
+    def vjp(ct: Any, outs: Any, args: Sequence[Any], params: dict[str, Any], wanted: Sequence[bool]) -> list[Any]:
+        moving = [i for i, w in enumerate(wanted) if w]
+
+        def push(*tangents: Any) -> list[Any]:
+            all_tangents: list[Any] = [None] * len(args)
+            for i, t in zip(moving, tangents, strict=True):
+                all_tangents[i] = t
+            moved = primitive.jvp(all_tangents, outs, args, params)  # type: ignore[misc]
+            pairs = zip(moved, outs, strict=True) if primitive.multiple else [(moved, outs)]
+            return [zeros_like(out) if t is None else t for t, out in pairs]
+
+        _, pull = vjp_flat(push, [zeros_like(args[i]) for i in moving], primitive.name)
+        found = dict(zip(moving, pull(ct if primitive.multiple else [ct]), strict=True))
+        return [found.get(i) for i in range(len(args))]
+
+    return vjp
 
 
 def vjp_flat(
