@@ -240,3 +240,20 @@ def test_errors_say_what_to_write():
     for error, text, f in cases:
         with pytest.raises(error, match=text):
             fg.jit(f)(X)
+
+
+@pytest.mark.parametrize("x", [np.float64(0.5), np.zeros((0, 3)), X[::2, ::-1], np.zeros((2, 0))], ids=str)
+def test_scalars_empty_and_strided_arrays(x):
+    x = np.asarray(x)
+    cases = [
+        (lambda a: s.where(a > 0, a, -1.0), np.where(x > 0, x, -1.0)), (lambda a: t.append(a, 2.0), np.append(x, 2.0)),
+        (lambda a: s.select([a > 1], [a]), np.select([x > 1], [x])), (lambda a: t.insert(a, 0, 4.0), np.insert(x, 0, 4.0)),
+        (lambda a: t.take(a, np.zeros(0, int)), np.take(x, np.zeros(0, int))),
+        (lambda a: s.piecewise(a, [a > 0], [lambda v: v + 1]), np.piecewise(x, [x > 0], [lambda v: v + 1])),
+        (lambda a: s.extract(a > 0, a, size=2, fill_value=0.0), np.resize(np.append(np.extract(x > 0, x), [0, 0]), 2)),
+        (lambda a: t.place(a, a > 0, 3.0, inplace=False), np.where(x > 0, 3.0, x)),
+    ]  # fmt: skip
+    for f, want in cases:
+        have = fg.jit(f)(x)
+        assert have.dtype == want.dtype
+        np.testing.assert_array_equal(have, want)
