@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import funcgrad as fg
-import funcgrad.random
 import funcgrad.ops.decompositions
+import funcgrad.random
 import funcgrad.scipy.special
 from funcgrad.core.program import check
 from funcgrad.core.tracing import type_of

@@ -1,6 +1,7 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
 from funcgrad.numpy import indexing as indexing
+from funcgrad.numpy import linalg as linalg
 from funcgrad.numpy import methods as methods
 from funcgrad.numpy import operators as operators
 from funcgrad.numpy.creation import arange as arange

@@ -211,8 +211,8 @@ def _triangular_samples(rng: np.random.Generator) -> list[Any]:
 
 triangular_solve: Primitive = register(
     Primitive(
-        "triangular_solve", _triangular_impl, _solve_type, _triangular_jvp, _triangular_vjp, batch=stacked(lambda: triangular_solve),
-        samples=_triangular_samples,
+        "triangular_solve", _triangular_impl, _solve_type, _triangular_jvp, _triangular_vjp,
+        batch=stacked(lambda: triangular_solve), samples=_triangular_samples,
     )
 )  # fmt: skip
 
@@ -239,11 +239,7 @@ def _cofactors_impl(a: Any) -> Any:
     n = s.shape[-1]
     others = np.stack([np.prod(np.delete(s, i, -1), -1) for i in range(n)], -1) if n else s
     sign = np.linalg.det(u) * np.linalg.det(vh)
-    return (
-        (sign[..., None, None] * ((u * others[..., None, :]) @ vh)).conj()
-        if np.iscomplexobj(a)
-        else sign[..., None, None] * ((u * others[..., None, :]) @ vh)
-    )
+    return sign[..., None, None] * ((u * others[..., None, :]) @ vh).conj()
 
 
 def _cofactors_jvp(tangents: Sequence[Any], ans: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
