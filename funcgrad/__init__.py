@@ -11,7 +11,9 @@ from funcgrad import scipy as scipy
 from funcgrad import testing as testing
 from funcgrad import tree as tree
 from funcgrad import tree_util as tree_util
+from funcgrad.api import checkpoint_policies as checkpoint_policies
 from funcgrad.api.batching import vmap as vmap
+from funcgrad.api.callback import effects_barrier as effects_barrier
 from funcgrad.api.callback import named_scope as named_scope
 from funcgrad.api.callback import pure_callback as pure_callback
 from funcgrad.api.custom import checkpoint as checkpoint

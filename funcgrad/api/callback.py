@@ -82,3 +82,7 @@ def named_scope(name: str) -> Iterator[None]:
     finally:
         if trace is not None:
             scoped(trace, start, name)
+
+
+def effects_barrier() -> None:
+    """Returns when all callbacks have run: at once, since they run in place. For programs written to JAX."""

@@ -17,7 +17,7 @@ from funcgrad.core.types import is_inexact
 from funcgrad.ops.basics import convert
 from funcgrad.ops.families import zeros_like
 from funcgrad.ops.special_forms import stop_gradient_op
-from funcgrad.transforms.checkpoint import bind_checkpoint
+from funcgrad.transforms.checkpoint import Policy, bind_checkpoint
 from funcgrad.transforms.custom import FLOAT0, apply_custom, custom_jvp_call, custom_vjp_call
 
 Fun = Callable[..., Any]
@@ -237,16 +237,19 @@ def _checked_tangent(tangent: Any, out: Any, name: str) -> Any:
     return convert(tangent, want.dtype)
 
 
-def checkpoint(fun: Fun | None = None, *, prevent_cse: bool = True, static_argnums: int | Sequence[int] = ()) -> Fun:
+def checkpoint(fun: Fun | None = None, *, prevent_cse: bool = True, policy: Policy = None,
+               static_argnums: int | Sequence[int] = ()) -> Fun:  # fmt: skip
     """`fun` whose reverse mode saves only its inputs and runs it again (also named `remat`).
 
     Args:
         fun: a function of arrays or pytrees; traced by type, so Python cannot branch on its values.
         prevent_cse: must be True; the second run is always one equation of its own, which no later pass merges.
+        policy: what is saved all the same: one of `funcgrad.checkpoint_policies`, or a function
+            (primitive, *input types, **params) -> bool.
         static_argnums: positions of arguments that are Python values.
     """
     if fun is None:
-        return functools.partial(checkpoint, prevent_cse=prevent_cse, static_argnums=static_argnums)
+        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
     if not prevent_cse:
         raise NotImplementedError("checkpoint: prevent_cse=False is not offered; the second run is always kept apart.")
     name = function_name(fun)
@@ -273,7 +276,7 @@ def checkpoint(fun: Fun | None = None, *, prevent_cse: bool = True, static_argnu
             out[:] = [out_tree]
             return outs
 
-        outs = bind_checkpoint(flat, leaves, name)
+        outs = bind_checkpoint(flat, leaves, name, policy)
         return tree.unflatten(out[0], outs)
 
     return checkpointed

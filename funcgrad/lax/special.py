@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from funcgrad.api.custom import stop_gradient as stop_gradient
 from funcgrad.core.array import wrap
 from funcgrad.lax.elementwise import same_types
 from funcgrad.ops import special as s
-from funcgrad.ops.special_forms import stop_gradient_op
 
 
 def erf(x: Any) -> Any:
@@ -73,8 +73,3 @@ def bessel_i1e(x: Any) -> Any:
 def logistic(x: Any) -> Any:
     """1 / (1 + exp(-x)), elementwise."""
     return wrap(s.logistic(*same_types("logistic", x)))
-
-
-def stop_gradient(x: Any) -> Any:
-    """x as a constant to every derivative."""
-    return wrap(stop_gradient_op(*same_types("stop_gradient", x)))

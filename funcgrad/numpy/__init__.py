@@ -281,6 +281,13 @@ from funcgrad.numpy.signal import hanning as hanning
 from funcgrad.numpy.signal import kaiser as kaiser
 from funcgrad.numpy.signal import packbits as packbits
 from funcgrad.numpy.signal import unpackbits as unpackbits
+from funcgrad.numpy.sorting import argpartition as argpartition
+from funcgrad.numpy.sorting import argsort as argsort
+from funcgrad.numpy.sorting import lexsort as lexsort
+from funcgrad.numpy.sorting import partition as partition
+from funcgrad.numpy.sorting import searchsorted as searchsorted
+from funcgrad.numpy.sorting import sort as sort
+from funcgrad.numpy.sorting import sort_complex as sort_complex
 from funcgrad.numpy.statistics import corrcoef as corrcoef
 from funcgrad.numpy.statistics import cov as cov
 from funcgrad.numpy.statistics import median as median

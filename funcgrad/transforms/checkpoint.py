@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from funcgrad.core.primitive import LinearMap
-from funcgrad.core.program import Program
+from funcgrad.core.program import Equation, Program
 from funcgrad.core.tracing import run, trace_program, type_of
-from funcgrad.core.types import ArrayType, is_inexact
+from funcgrad.core.types import ArrayType
 from funcgrad.ops.families import general
 from funcgrad.transforms.call import call, linear_map, program_text
 from funcgrad.transforms.jvp import linearize_flat
-from funcgrad.transforms.split import active_inputs, restrict
-from funcgrad.transforms.vjp import instantiate, vjp_flat
+from funcgrad.transforms.split import active_inputs, rematerialized, restrict
 from funcgrad.transforms.vmap import vmap_flat
 
+Policy = Callable[..., bool] | None
+"""policy(primitive, *input types, **params): whether the outputs of such an equation are saved. None: nothing is."""
 
-def _impl(*values: Any, program: Program, name: str) -> list[Any]:
+
+def _impl(*values: Any, program: Program, name: str, policy: Policy) -> list[Any]:
     return run(program, *values)
 
 
-def _types(*types: ArrayType, program: Program, name: str) -> tuple[ArrayType, ...]:
+def _types(*types: ArrayType, program: Program, name: str, policy: Policy) -> tuple[ArrayType, ...]:
     return program.out_types
 
 
-def _again(program: Program, own: tuple[bool, ...]) -> Program:
-    """inputs, output cotangents -> input cotangents, running the Program again. Kept on the Program."""
-    key = ("again", own)
+def _parts(program: Program, own: tuple[bool, ...], policy: Policy) -> tuple[Program, Program]:
+    """(forward with what the policy saves, backward that runs the rest again). Kept on the Program."""
+    key = ("rematerialized", own, policy)
     if key not in program.cache:
-        n = len(program.inputs)
-        active = active_inputs(program, own)
-        smooth = [is_inexact(t.dtype) for t in program.out_types]
 
-        def again(*values: Any) -> list[Any]:
-            cts = iter(values[n:])
-            partly, points = restrict(program, active, values[:n])
-            _, pull = vjp_flat(partly, points, program.name)
-            return instantiate(pull([next(cts) if s else None for s in smooth]), points)
+        def saveable(eq: Equation) -> bool:
+            return policy is not None and bool(policy(eq.primitive, *[a.type for a in eq.inputs], **eq.params))
 
-        types = [t for t, s in zip(program.out_types, smooth, strict=True) if s]
-        program.cache[key] = trace_program(again, [*program.in_types, *types], program.name)[0]
+        program.cache[key] = rematerialized(program, own, saveable)
     return program.cache[key]
 
 
@@ -54,10 +49,12 @@ def _linearize(
         partly, points = restrict(program, active, values)
         outs, push = linearize_flat(partly, points, name)
         return outs, LinearMap(lambda ts: push([t for t, on in zip(ts, active, strict=True) if on]), None)
-    outs = checkpoint(*values, program=program, name=name)
+    forward, backward = _parts(program, tuple(own), params["policy"])
+    found = list(call(*values, program=forward, name=name))
+    count = len(program.outputs)
     # One equation that needs the cotangents: no later pass can move the second run to the forward side.
-    linear = partial(call, *values, program=_again(program, tuple(own)), name=f"reverse of {name}")
-    return list(outs), linear_map(mode, linear, program, own)
+    linear = partial(call, *values, *found[count:], program=backward, name=f"reverse of {name}")
+    return found[:count], linear_map(mode, linear, program, own)
 
 
 def _batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict[str, Any]) -> tuple[Any, list[bool]]:
@@ -69,13 +66,13 @@ def _batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict
         flags[:] = out_flags
         return outs
 
-    return bind_checkpoint(whole, args, params["name"]), flags
+    return bind_checkpoint(whole, args, params["name"], params["policy"]), flags
 
 
-def bind_checkpoint(f: Any, args: Sequence[Any], name: str) -> list[Any]:
+def bind_checkpoint(f: Any, args: Sequence[Any], name: str, policy: Policy) -> list[Any]:
     """Traces flat `f` at the types of `args` and applies it as one checkpointed equation."""
     program, captured = trace_program(f, [type_of(a) for a in args], name)
-    return list(checkpoint(*captured, *args, program=program, name=name))
+    return list(checkpoint(*captured, *args, program=program, name=name, policy=policy))
 
 
 checkpoint = general("checkpoint", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.core.program import Program, Var, eliminate_dead_code
+from funcgrad.core.program import Equation, Program, Var, eliminate_dead_code
 from funcgrad.core.tracing import run, trace_program
 from funcgrad.core.types import ArrayType, is_inexact
 from funcgrad.transforms.jvp import linearize_flat
@@ -39,6 +39,38 @@ def split(joint: Program, leading: int, outputs: int) -> tuple[Program, Program]
     )
     backward = Program(residuals + joint.inputs[leading:], tuple(second), tail, joint.constants, joint.name)
     return _trim(forward), _trim(backward)
+
+
+def rematerialized(
+    program: Program, dependent: Sequence[bool], saveable: Callable[[Equation], bool]
+) -> tuple[Program, Program]:
+    """(forward, backward) in reverse mode where only outputs of `saveable` equations are kept; the rest is run again.
+
+    forward: inputs -> outputs + saved values; backward: inputs + saved values + cotangents -> input cotangents.
+    """
+    n, k = len(program.inputs), len(program.outputs)
+    joint = _joint(program, "reverse", dependent)
+    moving: set[Var] = set(joint.inputs[n:])
+    first, saved = [], []
+    for eq in joint.equations:
+        if not moving.isdisjoint(a for a in eq.inputs if isinstance(a, Var)):
+            moving.update(eq.outputs)
+            continue
+        first.append(eq)
+        if saveable(eq):
+            saved += eq.outputs
+    done = set(saved)
+    again = tuple(eq for eq in joint.equations if not done.issuperset(eq.outputs))
+    backward = _trim(
+        Program(joint.inputs[:n] + joint.inputs[n:], again, joint.outputs[k:], joint.constants, joint.name)
+    )
+    used = {a for eq in backward.equations for a in eq.inputs} | set(backward.outputs)
+    kept = tuple(v for v in saved if v in used)
+    backward = Program(
+        joint.inputs[:n] + kept + joint.inputs[n:], backward.equations, backward.outputs, backward.constants, joint.name
+    )
+    forward = Program(joint.inputs[:n], tuple(first), joint.outputs[:k] + kept, joint.constants, joint.name)
+    return _trim(forward), backward
 
 
 def _trim(program: Program) -> Program:
@@ -76,11 +108,13 @@ def derivative(program: Program, mode: str, dependent: Sequence[bool]) -> tuple[
     """
     key = (mode, tuple(dependent))
     if key not in program.cache:
-        program.cache[key] = _derivative(program, mode, dependent)
+        joint = _joint(program, mode, dependent)
+        program.cache[key] = split(joint, len(program.inputs), len(program.outputs))
     return program.cache[key]
 
 
-def _derivative(program: Program, mode: str, dependent: Sequence[bool]) -> tuple[Program, Program]:
+def _joint(program: Program, mode: str, dependent: Sequence[bool]) -> Program:
+    """inputs, cotangents (or tangents) -> outputs, input cotangents (or output tangents), in one Program."""
     n = len(program.inputs)
     active = active_inputs(program, dependent)
     smooth = [is_inexact(t.dtype) for t in program.out_types]
@@ -99,4 +133,4 @@ def _derivative(program: Program, mode: str, dependent: Sequence[bool]) -> tuple
 
     traced, captured = trace_program(joint, [*program.in_types, *moving_types], program.name)
     assert not captured
-    return split(traced, n, len(program.outputs))
+    return traced
