@@ -25,7 +25,7 @@ SMOOTH = [
     ("where_number", lambda x: s.where(x[0] > 0, x, 1), lambda x: np.where(x[0] > 0, x, 1)),
     ("where_ints", lambda x: s.where([[1], [0], [2]], x, x[:1]), lambda x: np.where([[1], [0], [2]], x, x[:1])),
     ("compress", lambda x: s.compress([True, False, True], x, 0), lambda x: np.compress([True, False, True], x, 0)),
-    ("compress_flat", lambda x: s.compress([0, 1, 1], x), lambda x: np.compress([0, 1, 1], x)),
+    ("compress_flat", lambda x: s.compress([0, 1, 1], x), lambda x: np.compress([0, 1, 1], x)),  # type: ignore[arg-type]
     ("extract", lambda x: s.extract(M, x), lambda x: np.extract(M, x)),
     ("select", lambda x: s.select([x > 1, M], [x**2, -x], 3.0), lambda x: np.select([x > 1, M], [x**2, -x], 3.0)),
     ("choose", lambda x: s.choose(J[:, None], [x, -x]), lambda x: np.choose(J[:, None], [x, -x])),

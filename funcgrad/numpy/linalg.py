@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.linalg._linalg import EighResult, EigResult, QRResult, SlogdetResult, SVDResult
 
 from funcgrad.core.tracing import dtype_of, shape_of
 from funcgrad.core.types import is_inexact
@@ -25,6 +24,14 @@ from funcgrad.ops import elementwise as e
 from funcgrad.ops import linalg as rows
 from funcgrad.ops.reduce import reduce_max, reduce_min
 from funcgrad.ops.shape import slice_axis
+
+# NumPy's own named tuples; it gives them no public name.
+_ONE = np.eye(1)
+EighResult: Any = type(np.linalg.eigh(_ONE))
+EigResult: Any = type(np.linalg.eig(_ONE))
+QRResult: Any = type(np.linalg.qr(_ONE))
+SlogdetResult: Any = type(np.linalg.slogdet(_ONE))
+SVDResult: Any = type(np.linalg.svd(_ONE))
 
 
 def _matrices(name: str, a: Any) -> Any:
@@ -87,13 +94,13 @@ def det(a: Any) -> Any:
 
 
 @implements(np.linalg.slogdet)
-def slogdet(a: Any) -> SlogdetResult:
+def slogdet(a: Any) -> Any:
     """Sign and logarithm of the absolute value of the determinants."""
     return SlogdetResult(*rows.slogdet(_squares("slogdet", a)))
 
 
 @implements(np.linalg.eigh)
-def eigh(a: Any, UPLO: str = "L") -> EighResult:
+def eigh(a: Any, UPLO: str = "L") -> Any:
     """Ascending eigenvalues (..., n) and eigenvectors (columns) of Hermitian matrices, read from one triangle."""
     return EighResult(*dec.eigh(_lower(_squares("eigh", a), UPLO)))
 
@@ -105,7 +112,7 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 
 
 @implements(np.linalg.eig)
-def eig(a: Any) -> EigResult:
+def eig(a: Any) -> Any:
     """Eigenvalues and eigenvectors (columns of length 1) of general matrices; complex when traced."""
     return EigResult(*dec.eig(_squares("eig", a)))
 

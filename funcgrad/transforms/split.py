@@ -51,7 +51,8 @@ def rematerialized(
     n, k = len(program.inputs), len(program.outputs)
     joint = _joint(program, "reverse", dependent)
     moving: set[Var] = set(joint.inputs[n:])
-    first, saved = [], []
+    first: list[Equation] = []
+    saved: list[Var] = []
     for eq in joint.equations:
         if not moving.isdisjoint(a for a in eq.inputs if isinstance(a, Var)):
             moving.update(eq.outputs)
