@@ -170,6 +170,7 @@ from funcgrad.numpy.nan_reductions import nanprod as nanprod
 from funcgrad.numpy.nan_reductions import nanstd as nanstd
 from funcgrad.numpy.nan_reductions import nansum as nansum
 from funcgrad.numpy.nan_reductions import nanvar as nanvar
+from funcgrad.numpy.padding import pad as pad
 from funcgrad.numpy.polynomials import poly as poly
 from funcgrad.numpy.polynomials import polyadd as polyadd
 from funcgrad.numpy.polynomials import polyder as polyder
