@@ -1,5 +1,6 @@
 """The NumPy room: NumPy's names on arrays and tracers."""
 
+from funcgrad.numpy import fft as fft
 from funcgrad.numpy import indexing as indexing
 from funcgrad.numpy import linalg as linalg
 from funcgrad.numpy import methods as methods
