@@ -47,6 +47,7 @@ LATER = {
     "take": (np.take, lambda x: (x.take(K), x.take(K, axis=1), x.take(5, mode="wrap"))),
     "sort": (np.sort, lambda x: (x.argsort(), x.argsort(0))),
     "diagonal": (np.diagonal, lambda x: (x.diagonal(), x.diagonal(1), x.diagonal(-1, 1, 0))),
+    "trace": (np.trace, lambda x: (x.trace(), x.trace(1), x.trace(-1, 1, 0))),
     "compress": (np.compress, lambda x: (x.compress([True, False, True], 0), x.compress([False, True]))),
     "searchsorted": (np.searchsorted, lambda x: x[0].cumsum().searchsorted(0.3)),
     "choose": (np.choose, lambda x: (x > 0).astype(int).choose([1.0, 2.0])),

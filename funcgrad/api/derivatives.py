@@ -60,7 +60,7 @@ def _drop_traces(aux: Any) -> Any:
 
 
 def _ended(value: Any) -> bool:
-    return type(value) is Tracer and not value.trace.open
+    return type(value) is Tracer and not value.owner.open
 
 
 def _wrap_tree(treedef: tree.PyTreeDef, leaves: Sequence[Any]) -> Any:

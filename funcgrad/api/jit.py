@@ -228,7 +228,7 @@ class Jitted:
         key = (static_key, in_tree, types)
         traced = self._cache.get(key)
         # A Program that closed over tracers serves as long as their traces run.
-        if traced is None or not all(t.trace.open for t in traced.captured):
+        if traced is None or not all(t.owner.open for t in traced.captured):
             traced = self._cache[key] = trace_fun(fun, in_tree, types, self._name)
         return traced, leaves
 

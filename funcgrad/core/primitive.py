@@ -54,7 +54,7 @@ class Primitive:
         top: Trace | None = None
         for a in args:
             if type(a) is Tracer:
-                trace = a.trace
+                trace = a.owner
                 if top is None or trace.order > top.order:
                     top = trace
         if top is None:

@@ -59,10 +59,10 @@ def source_text(source: Source | None) -> str:
 class Tracer:
     """Stands for an array inside a traced function. The NumPy room gives it its operators and methods."""
 
-    __slots__ = ("_type", "source", "trace", "value")
+    __slots__ = ("_type", "owner", "source", "value")
 
     def __init__(self, trace: Trace, kind: ArrayType | None, value: Any, source: Source | None):
-        self.trace = trace
+        self.owner = trace
         self._type = kind
         self.value = value
         self.source = source
@@ -102,8 +102,8 @@ class Tracer:
         """The NumPy value underneath all traces, for Python's `if`, `int()` and `print`; else the conversion error."""
         value: Any = self
         while type(value) is Tracer:
-            if value.trace.mode == "abstract":
-                raise conversion_error(asked, str(self.type), self.trace.name, source_text(self.source))
+            if value.owner.mode == "abstract":
+                raise conversion_error(asked, str(self.type), self.owner.name, source_text(self.source))
             value = value.value
         return value
 
@@ -123,7 +123,7 @@ class Tracer:
         return complex(self.concrete("complex"))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise conversion_error("numpy.asarray", str(self.type), self.trace.name, source_text(self.source))
+        raise conversion_error("numpy.asarray", str(self.type), self.owner.name, source_text(self.source))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise assignment_error(str(self.type), "a traced array")
@@ -138,7 +138,7 @@ class Tracer:
 
     def __repr__(self) -> str:
         value: Any = self
-        while type(value) is Tracer and value.trace.mode != "abstract":
+        while type(value) is Tracer and value.owner.mode != "abstract":
             value = value.value
         shown = "" if type(value) is Tracer else f", value={np.array2string(np.asarray(value), threshold=10)}"
         return f"Tracer<{self.type}{shown}>"
@@ -209,7 +209,7 @@ class Trace:
     def process(self, primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Records one application of a primitive and gives its output tracer(s)."""
         if not self.open:
-            escaped = next(a for a in args if type(a) is Tracer and a.trace is self)
+            escaped = next(a for a in args if type(a) is Tracer and a.owner is self)
             raise escaped_tracer_error(str(escaped.type), self.name, source_text(escaped.source))
         source = user_source()
         if self.mode == "abstract":
@@ -218,7 +218,7 @@ class Trace:
             out = outs if primitive.multiple else outs[0]
             self.records.append(Record(primitive, args, (), params, out, source))
             return out
-        values = [a.value if type(a) is Tracer and a.trace is self else a for a in args]
+        values = [a.value if type(a) is Tracer and a.owner is self else a for a in args]
         if primitive.linearize is not None:
             own = [is_own(self, a) for a in args]
             results, linear = primitive.linearize(self.mode, own, values, params)
@@ -254,7 +254,7 @@ class Trace:
 
 def is_own(trace: Trace, value: Any) -> bool:
     """Whether `value` is a tracer of exactly this trace."""
-    return type(value) is Tracer and value.trace is trace
+    return type(value) is Tracer and value.owner is trace
 
 
 def innermost_abstract() -> Trace | None:
@@ -299,7 +299,7 @@ def trace_program(f: Callable[..., Sequence[Any]], types: Sequence[ArrayType], n
 
 def newest_trace(values: Sequence[Any]) -> Trace | None:
     """The trace that would record an operation on these values."""
-    traces = [v.trace for v in values if type(v) is Tracer]
+    traces = [v.owner for v in values if type(v) is Tracer]
     return max(traces, key=lambda t: t.order) if traces else None
 
 
@@ -316,8 +316,8 @@ def build_program(trace: Trace, inputs: Sequence[Tracer], records: Sequence[Reco
         if var is not None:
             return var
         if type(value) is Tracer:
-            if not value.trace.open:
-                raise escaped_tracer_error(str(value.type), value.trace.name, source_text(value.source))
+            if not value.owner.open:
+                raise escaped_tracer_error(str(value.type), value.owner.name, source_text(value.source))
             var = known[id(value)] = Var(value.type)
             captured.append(value)
             captured_vars.append(var)

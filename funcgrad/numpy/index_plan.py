@@ -145,7 +145,7 @@ def _whole_numbers(entry: slice, size: int) -> slice:
 
 
 def _slice_bound(bound: Tracer) -> int:
-    if bound.trace.mode == "abstract":
+    if bound.owner.mode == "abstract":
         raise TypeError(
             f"a slice with a traced bound of type {bound.type} would have a shape that depends on its value; use "
             "funcgrad.lax.dynamic_slice(x, starts, sizes) with static sizes, or mark the bound static."

@@ -52,6 +52,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "sum": (np.sum, "The sum along `axis` (None: all axes)."),
     "swapaxes": (np.swapaxes, "With two axes swapped."),
     "take": (np.take, "The values at `indices` along `axis` (None: of the flattened array)."),
+    "trace": (np.trace, "The sum of the diagonal `offset` of the planes of two axes."),
     "var": (np.var, "The variance along `axis` (None: all axes)."),
 }
 

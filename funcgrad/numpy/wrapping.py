@@ -29,7 +29,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-_CONTAINERS = frozenset({list, tuple, dict})
 _ABSENT = ("where", "initial")
 """Keywords in which JAX writes None for "not given", and NumPy has a value of its own."""
 
@@ -45,6 +44,23 @@ def any_traced(values: Any) -> bool:
         if kind is dict and any_traced(v.values()):
             return True
     return False
+
+
+def unwrap_all(values: Any) -> Any:
+    """A list or tuple with the Arrays in it as plain ndarrays; None if there is a tracer in it."""
+    plain = []
+    for v in values:
+        kind = type(v)
+        if kind is Array:
+            v = v.view(np.ndarray)
+        elif kind is Tracer:
+            return None
+        elif kind is list or kind is tuple:
+            v = unwrap_all(v)
+            if v is None:
+                return None
+        plain.append(v)
+    return plain if type(values) is list else tuple(plain)
 
 
 def wrap_all(result: Any) -> Any:
@@ -93,22 +109,31 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
         @functools.wraps(body)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             # NumPy's own Python code writes into arrays like its arguments: those must be plain ones.
-            plain = []
+            plain: list[Any] = []
             for a in args:
                 kind = type(a)
                 if kind is Array:
                     a = a.view(np.ndarray)  # type: ignore[attr-defined]
-                elif kind is Tracer or (kind in _CONTAINERS and any_traced((a,))):
+                elif kind is Tracer:
                     return traced(*args, **kwargs)
+                elif kind is list or kind is tuple:
+                    a = unwrap_all(a)
+                    if a is None:
+                        return traced(*args, **kwargs)
                 plain.append(a)
             if not kwargs:
                 result = numpy_function(*plain)
-            elif any_traced(kwargs.values()) or not own.isdisjoint(kwargs):
-                return traced(*args, **kwargs)
             else:
-                result = numpy_function(
-                    *plain, **{k: unwrap(v) for k, v in kwargs.items() if v is not None or k not in _ABSENT}
-                )
+                options: dict[str, Any] = {}
+                for key, v in kwargs.items():
+                    kind = type(v)
+                    if kind is list or kind is tuple:
+                        v = unwrap_all(v)
+                    if kind is Tracer or key in own or (v is None and kwargs[key] is not None):
+                        return traced(*args, **kwargs)
+                    if v is not None or key not in _ABSENT:
+                        options[key] = v.view(np.ndarray) if kind is Array else v  # type: ignore[attr-defined]
+                result = numpy_function(*plain, **options)
             if type(result) is np.ndarray:
                 return result.view(Array)  # type: ignore[return-value]
             return wrap_all(result)

@@ -25,7 +25,7 @@ def pull_cotangents(trace: Trace, records: Sequence[Record], cts: dict[int, Any]
             if ct is None:
                 continue
         inputs = r.inputs
-        wanted = [type(a) is Tracer and a.trace is trace for a in inputs]
+        wanted = [type(a) is Tracer and a.owner is trace for a in inputs]
         if r.linear is not None:
             assert r.linear.pull is not None
             found = r.linear.pull(ct)
