@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Kernel
 from funcgrad.core.tracing import Trace, Tracer
 from funcgrad.core.types import SCALARS, ArrayType, array_type
 from funcgrad.errors import MissingRuleError
@@ -31,6 +32,7 @@ class Primitive:
     linearize(mode, values, params): (outs, LinearMap): for primitives that hold functions or Programs and save
       residuals of their own; used instead of jvp and vjp.
     flat: whether the primitive has no derivative at all.
+    kernel: what the compiler makes of it (core/lowering.py); None: a call of `impl` from the compiled program.
     text(args, types, params): the NumPy expression of the primitive applied to the named arguments, for the printed
       source; None, or no text, where the implementation itself shall be written out.
     """
@@ -48,6 +50,7 @@ class Primitive:
     strong: bool = False
     samples: Callable[..., Any] | None = None
     text: Callable[[Sequence[str], Sequence[ArrayType], dict[str, Any]], str | None] | None = None
+    kernel: Kernel | None = None
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """bind: evaluates, or records in the newest trace among the arguments."""

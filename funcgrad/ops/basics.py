@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Pointwise, Reduction
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import shape_of, type_of
 from funcgrad.core.types import ArrayType, array_type, is_inexact
 from funcgrad.ops.families import array, batch_unary, flat, linear, shift, unary_samples
+from funcgrad.ops.views import BROADCAST, RESHAPE, TRANSPOSE
 
 Shape = tuple[int, ...]
 
@@ -38,6 +40,7 @@ reshape: Primitive = linear(
     lambda ct, args, params: reshape(ct, shape=type_of(args[0]).shape),
     batch_unary(lambda: reshape, lambda size, shape: {"shape": (size, *shape)}),
     unary_samples([{"shape": (12,)}, {"shape": (2, 6)}]),
+    kernel=RESHAPE,
 )
 
 # ---- transpose ----
@@ -57,6 +60,7 @@ transpose: Primitive = linear(
     lambda ct, args, params: transpose(ct, permutation=_invert(params["permutation"])),
     batch_unary(lambda: transpose, lambda size, permutation: {"permutation": (0, *shift(permutation))}),
     lambda rng: [((array(rng, (2, 3, 4)),), {"permutation": (2, 0, 1)})],
+    kernel=TRANSPOSE,
 )
 
 # ---- broadcast_in_dim ----
@@ -119,6 +123,7 @@ broadcast_in_dim: Primitive = linear(
         ((array(rng, ()),), {"shape": (80, 80), "dims": ()}),
     ],
     text=_broadcast_text,
+    kernel=BROADCAST,
 )
 
 
@@ -165,6 +170,7 @@ reduce_sum: Primitive = linear(
     batch_unary(lambda: reduce_sum, lambda size, axes: {"axes": shift(axes)}),
     unary_samples([{"axes": (0,)}, {"axes": (0, 1)}, {"axes": ()}]),
     text=_sum_text,
+    kernel=Reduction("add", "zero", "fiuc"),
 )
 
 # ---- conversion, real, imag ----
@@ -193,6 +199,7 @@ convert_inexact: Primitive = linear(
     unary_samples([{"dtype": np.dtype(np.complex128)}, {"dtype": np.dtype(np.float64)}]),
     strong=True,
     text=_convert_text,
+    kernel=Pointwise("{0}", kinds="fiub"),
 )
 
 convert_flat: Primitive = flat(
@@ -202,6 +209,7 @@ convert_flat: Primitive = flat(
     batch_unary(lambda: convert_flat, lambda size, dtype: {"dtype": dtype}),
     unary_samples([{"dtype": np.dtype(np.int32)}, {"dtype": np.dtype(bool)}]),
     text=_convert_text,
+    kernel=Pointwise("{0}", kinds="fiub"),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Contraction
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -133,7 +134,7 @@ def _text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any
 
 
 dot_general: Primitive = register(
-    Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples, text=_text)
+    Primitive("dot_general", _impl, _type, _jvp, _vjp, _batch, samples=_samples, text=_text, kernel=Contraction())
 )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Kernel
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import Tracer, type_of
 from funcgrad.core.types import ArrayType, is_inexact
@@ -62,7 +63,7 @@ def instantiate(tangents: Sequence[Any], likes: Sequence[Any]) -> list[Any]:
 
 def linear(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], transpose: Callable[..., Any],
            batch: Callable[..., Any], samples: Callable[..., Any], *, operands: int | None = 1,
-           strong: bool = False, text: Text | None = None) -> Primitive:  # fmt: skip
+           strong: bool = False, text: Text | None = None, kernel: Kernel | None = None) -> Primitive:  # fmt: skip
     """A primitive linear in its first `operands` arguments together (None: in all of them); the rest are indices.
 
     transpose(ct, args, params) gives the cotangents of those operands: one value if operands == 1, else a list.
@@ -80,13 +81,15 @@ def linear(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], t
         cts = [found] if operands == 1 else list(found)
         return cts + [None] * (len(args) - len(cts))
 
-    primitive = Primitive(name, impl, type_rule, jvp, vjp, batch, strong=strong, samples=samples, text=text)
+    primitive = Primitive(
+        name, impl, type_rule, jvp, vjp, batch, strong=strong, samples=samples, text=text, kernel=kernel
+    )
     return register(primitive)
 
 
 def flat(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], batch: Callable[..., Any],
          samples: Callable[..., Any], *, multiple: bool = False, strong: bool = True,
-         text: Text | None = None) -> Primitive:  # fmt: skip
+         text: Text | None = None, kernel: Kernel | None = None) -> Primitive:  # fmt: skip
     """A primitive without derivative: what it gives is a constant to every derivative transform."""
     return register(
         Primitive(
@@ -101,6 +104,7 @@ def flat(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], bat
             strong=strong,
             samples=samples,
             text=text,
+            kernel=kernel,
         )
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Pointwise
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import dtype_of, shape_of, type_of
 from funcgrad.core.types import SCALARS, ArrayType, array_type
@@ -91,7 +92,7 @@ def float_dtype(types: Sequence[ArrayType]) -> np.dtype:
 
 def elementwise(name: str, impl: Callable[..., Any], rules: Sequence[Rule] | None, samples: Callable[..., Any], *,
                 dtype: Callable[[Sequence[ArrayType]], np.dtype] | None = None,
-              text: Text | None = None) -> Primitive:  # fmt: skip
+                text: Text | None = None, kernel: Pointwise | None = None) -> Primitive:  # fmt: skip
     """A broadcasting primitive. `rules` has one formula per argument (None: not differentiable), or is None: flat."""
     dtype_rule = dtype or ufunc_dtype(impl)  # type: ignore[arg-type]
 
@@ -125,7 +126,17 @@ def elementwise(name: str, impl: Callable[..., Any], rules: Sequence[Rule] | Non
 
     strong = dtype_rule is bool_dtype
     primitive = Primitive(
-        name, impl, type_rule, jvp, vjp, batch, flat=rules is None, strong=strong, samples=samples, text=text
+        name,
+        impl,
+        type_rule,
+        jvp,
+        vjp,
+        batch,
+        flat=rules is None,
+        strong=strong,
+        samples=samples,
+        text=text,
+        kernel=kernel,
     )
     return register(primitive)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Reduction
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -31,7 +32,7 @@ def _axes_batch(primitive: Callable[[], Primitive]) -> Callable[..., Any]:
 _axes_samples = unary_samples([{"axes": (0,)}, {"axes": (0, 1)}, {"axes": (1,)}])
 
 
-def reduction(name: str, ufunc: np.ufunc, weights: Weights) -> Primitive:
+def reduction(name: str, ufunc: np.ufunc, weights: Weights, kernel: Reduction) -> Primitive:
     """A smooth reduction. weights(ans, x, axes) is d ans / d x, of x's shape: both modes are made of it."""
 
     def jvp(tangents: Sequence[Any], ans: Any, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -44,7 +45,9 @@ def reduction(name: str, ufunc: np.ufunc, weights: Weights) -> Primitive:
         x = np.asarray(x)
         return ufunc.reduce(x, axis=axes, dtype=x.dtype)
 
-    primitive = Primitive(name, impl, _reduced_type, jvp, vjp, _axes_batch(lambda: primitive), samples=_axes_samples)
+    primitive = Primitive(
+        name, impl, _reduced_type, jvp, vjp, _axes_batch(lambda: primitive), samples=_axes_samples, kernel=kernel
+    )
     return register(primitive)
 
 
@@ -75,27 +78,28 @@ def _exclusive(x: Any, axis: int, reverse: bool) -> Any:
     return concatenate(*((rest, one) if reverse else (one, rest)), axis=axis)
 
 
-reduce_max: Primitive = reduction("reduce_max", np.maximum, _share_ties)
-reduce_min: Primitive = reduction("reduce_min", np.minimum, _share_ties)
-reduce_prod: Primitive = reduction("reduce_prod", np.multiply, _product_of_others)
+reduce_max: Primitive = reduction("reduce_max", np.maximum, _share_ties, Reduction("maximum", "lowest", "fiu"))
+reduce_min: Primitive = reduction("reduce_min", np.minimum, _share_ties, Reduction("minimum", "highest", "fiu"))
+reduce_prod: Primitive = reduction("reduce_prod", np.multiply, _product_of_others, Reduction("mul", "one", "fiu"))
 
 # ---- reductions without derivative ----
 
 
-def _flat_reduction(name: str, ufunc: np.ufunc) -> Primitive:
+def _flat_reduction(name: str, ufunc: np.ufunc, kernel: Reduction) -> Primitive:
     primitive = flat(
         name,
         lambda x, *, axes: ufunc.reduce(x, axis=axes),
         lambda x, *, axes: array_type(reduced(x.shape, axes), x.dtype),
         _axes_batch(lambda: primitive),
         lambda rng: [((rng.integers(0, 2, (3, 4)).astype(bool),), {"axes": axes}) for axes in ((0,), (0, 1))],
+        kernel=kernel,
     )
     return primitive
 
 
-reduce_and: Primitive = _flat_reduction("reduce_and", np.bitwise_and)
-reduce_or: Primitive = _flat_reduction("reduce_or", np.bitwise_or)
-reduce_xor: Primitive = _flat_reduction("reduce_xor", np.bitwise_xor)
+reduce_and: Primitive = _flat_reduction("reduce_and", np.bitwise_and, Reduction("and", "ones", "iub"))
+reduce_or: Primitive = _flat_reduction("reduce_or", np.bitwise_or, Reduction("or", "zero", "iub"))
+reduce_xor: Primitive = _flat_reduction("reduce_xor", np.bitwise_xor, Reduction("xor", "zero", "iub"))
 
 
 def _arg_reduction(name: str, function: Callable[..., Any]) -> Primitive:

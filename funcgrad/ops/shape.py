@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Assembly, Layout, Params
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.ops.basics import broadcast_in_dim, convert, reduce_sum
 from funcgrad.ops.elementwise import select
 from funcgrad.ops.families import array, batch_unary, linear, shift, unary_samples
+from funcgrad.ops.views import REVERSE, SLICE, concatenated, contiguous
 
 Shape = tuple[int, ...]
 
@@ -69,6 +71,7 @@ slice_: Primitive = linear(
         ]
     ),
     text=_slice_text,
+    kernel=SLICE,
 )
 
 
@@ -151,6 +154,25 @@ def _pad_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str,
     return f"np.pad({args[0]}, {widths}, constant_values={args[1]})" if widths else None
 
 
+def _pad_parts(types: Sequence[ArrayType], params: Params) -> list[tuple[int, Layout, Layout]]:
+    """The part of the argument that stays, and where it goes in the padded array."""
+    x, low, interior = types[0], params["low"], params["interior"]
+    out = contiguous(_padded(x.shape, low, params["high"], interior))
+    to, source = _pad_places(x.shape, out.shape, low, interior)
+    if any(s.stop <= s.start for s in source):
+        return []
+    have = contiguous(x.shape)
+    shape = tuple(s.stop - s.start for s in source)
+    target = Layout(
+        shape,
+        tuple(s * t.step for s, t in zip(out.strides, to, strict=True)),
+        sum(s * t.start for s, t in zip(out.strides, to, strict=True)),
+    )
+    return [
+        (0, target, Layout(shape, have.strides, sum(s * t.start for s, t in zip(have.strides, source, strict=True))))
+    ]
+
+
 pad: Primitive = linear(
     "pad",
     _pad_impl,
@@ -163,6 +185,7 @@ pad: Primitive = linear(
     ],
     operands=2,
     text=_pad_text,
+    kernel=Assembly(_pad_parts, fill=1),
 )
 
 # ---- concatenate ----
@@ -207,6 +230,7 @@ concatenate: Primitive = linear(
     _concatenate_batch,
     lambda rng: [((array(rng, (2, 3)), array(rng, (2, 1))), {"axis": 1}), ((array(rng, (4,)),), {"axis": 0})],
     operands=None,
+    kernel=Assembly(concatenated),
 )
 
 # ---- reversal ----
@@ -218,4 +242,5 @@ rev: Primitive = linear(
     lambda ct, args, params: rev(ct, axes=params["axes"]),
     batch_unary(lambda: rev, lambda size, axes: {"axes": shift(axes)}),
     unary_samples([{"axes": (0,)}, {"axes": (0, 1)}]),
+    kernel=REVERSE,
 )

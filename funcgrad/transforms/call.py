@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Inline
 from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import run, trace_program
@@ -81,4 +82,8 @@ def program_text(args: Sequence[str], types: Sequence[ArrayType], params: dict[s
     return f"{params['program']}({', '.join(args)})"
 
 
-call = general("call", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text)
+INLINE = Inline(lambda params: params["program"])
+
+call = general(
+    "call", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text, kernel=INLINE
+)

@@ -11,7 +11,7 @@ from funcgrad.core.program import Equation, Program
 from funcgrad.core.tracing import run, trace_program, type_of
 from funcgrad.core.types import ArrayType
 from funcgrad.ops.families import general
-from funcgrad.transforms.call import call, linear_map, program_text
+from funcgrad.transforms.call import INLINE, call, linear_map, program_text
 from funcgrad.transforms.jvp import linearize_flat
 from funcgrad.transforms.split import active_inputs, rematerialized, restrict
 from funcgrad.transforms.vmap import vmap_flat
@@ -75,4 +75,6 @@ def bind_checkpoint(f: Any, args: Sequence[Any], name: str, policy: Policy) -> l
     return list(checkpoint(*captured, *args, program=program, name=name, policy=policy))
 
 
-checkpoint = general("checkpoint", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text)
+checkpoint = general(
+    "checkpoint", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, text=program_text, kernel=INLINE
+)

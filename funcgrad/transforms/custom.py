@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Inline
 from funcgrad.core.primitive import LinearMap, Primitive
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import newest_trace, run, trace_program, type_of
@@ -204,11 +205,27 @@ def _text(args: Sequence[str], types: Sequence[ArrayType], params: dict[str, Any
     return f"{params['fun']}({', '.join(args)})"
 
 
+_INLINE = Inline(lambda params: params["fun"].program if isinstance(params["fun"], ProgramFunction) else None)
+
 custom_vjp_call = general(
-    "custom_vjp_call", _impl, _types, batch=_batched_vjp, linearize=_linearize_vjp, multiple=True, text=_text
+    "custom_vjp_call",
+    _impl,
+    _types,
+    batch=_batched_vjp,
+    linearize=_linearize_vjp,
+    multiple=True,
+    text=_text,
+    kernel=_INLINE,
 )
 custom_jvp_call = general(
-    "custom_jvp_call", _impl, _types, batch=_batched_jvp, linearize=_linearize_jvp, multiple=True, text=_text
+    "custom_jvp_call",
+    _impl,
+    _types,
+    batch=_batched_jvp,
+    linearize=_linearize_jvp,
+    multiple=True,
+    text=_text,
+    kernel=_INLINE,
 )
 
 FLOAT0 = np.dtype([("float0", np.void, 0)])
