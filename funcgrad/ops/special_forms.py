@@ -5,6 +5,7 @@ from __future__ import annotations
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.types import array_type
 from funcgrad.ops.families import batch_unary, flat, unary_samples
+from funcgrad.ops.views import IDENTITY
 
 stop_gradient_op: Primitive = flat(
     "stop_gradient",
@@ -13,4 +14,5 @@ stop_gradient_op: Primitive = flat(
     batch_unary(lambda: stop_gradient_op, lambda size: {}),
     unary_samples([{}]),
     strong=False,
+    kernel=IDENTITY,
 )

@@ -115,6 +115,7 @@ RESHAPE = View(_reshaped, _reshaped_axes)
 TRANSPOSE = View(_transposed, lambda shape, params: tuple(params["permutation"]))
 BROADCAST = View(_broadcast, _broadcast_axes)
 SLICE = View(_sliced)
+IDENTITY = View(lambda have, params: have, lambda shape, params: tuple(range(len(shape))))
 REVERSE = View(_reversed)
 
 

@@ -36,7 +36,9 @@ def _parts(program: Program, own: tuple[bool, ...], policy: Policy) -> tuple[Pro
         def saveable(eq: Equation) -> bool:
             return policy is not None and bool(policy(eq.primitive, *[a.type for a in eq.inputs], **eq.params))
 
-        program.cache[key] = rematerialized(program, own, saveable)
+        forward, backward = rematerialized(program, own, saveable)
+        backward.cache["recompute"] = True  # The compiler must not share its equations with the forward run.
+        program.cache[key] = forward, backward
     return program.cache[key]
 
 

@@ -1,0 +1,1 @@
+"""The compiler: a Program becomes kernels and one native schedule."""

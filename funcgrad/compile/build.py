@@ -1,0 +1,379 @@
+"""Kernel source -> machine code, through llvmlite.
+
+Kernels are a small language inside of Python (assignments, `for ... in range`, calls of the functions below): numba compiles
+the same text, but needs 35 to 60 ms for each kernel and half a second to start; read straight into LLVM it takes a few
+milliseconds. Every value has a kind: f32, f64, i8 ... i64, u8 ... u64, b8 (a boolean).
+
+Floating operations may be contracted into fused multiply-adds; sums marked `any_order` may be reordered, nothing else.
+Accesses through different pointers of the table are declared not to overlap: the plan keeps that promise.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+
+from funcgrad.compile.vecmath import (
+    exponentials,
+    hyperbolic,
+    inverse_hyperbolic,
+    inverse_trigonometric,
+    logarithms,
+    powers,
+    trigonometric,
+)
+from funcgrad.compile.vecmath.lowering import define
+
+I64 = ir.IntType(64)
+BOOL = ir.IntType(1)
+CONTRACT = ("contract",)
+ANY_ORDER = ("contract", "reassoc")
+_lock = threading.Lock()
+_machine: list[Any] = []
+
+
+_VECTOR_MODULES = (
+    exponentials, logarithms, trigonometric, hyperbolic, inverse_trigonometric, inverse_hyperbolic, powers,
+)  # fmt: skip
+
+
+def vector_function(name: str) -> Any:
+    """The function of the vecmath folder with this name; KeyError if there is none."""
+    for module in _VECTOR_MODULES:
+        found = vars(module).get(name)
+        if found is not None:
+            return found
+    raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An LLVM value and its kind."""
+
+    ref: Any
+    kind: str
+
+
+def kind_type(kind: str) -> Any:
+    """The LLVM type of a kind in registers."""
+    if kind == "f32":
+        return ir.FloatType()
+    if kind == "f64":
+        return ir.DoubleType()
+    return BOOL if kind == "b8" else ir.IntType(int(kind[1:]))
+
+
+def target_machine() -> Any:
+    """The machine code generator for this CPU, made once."""
+    with _lock:
+        if not _machine:
+            llvm.initialize_native_target()
+            llvm.initialize_native_asmprinter()
+            llvm.initialize_native_asmparser()
+            features = llvm.get_host_cpu_features().flatten()
+            target = llvm.Target.from_default_triple()
+            _machine.append(target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3))
+        return _machine[0]
+
+
+def compile_source(text: str, symbol: str) -> bytes:
+    """The object file of a kernel's source, its function under the name `symbol`."""
+    return compile_ir(str(lower(text, symbol)))
+
+
+def compile_ir(text: str) -> bytes:
+    """The object file of LLVM assembly, optimised for this CPU."""
+    machine = target_machine()
+    module = llvm.parse_assembly(text)
+    with _lock:
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
+        builder = llvm.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+        return machine.emit_object(module)
+
+
+def optimised_ir(text: str, symbol: str = "kernel") -> str:
+    """The LLVM assembly of a kernel after optimisation, for tests and for the curious."""
+    machine = target_machine()
+    module = llvm.parse_assembly(str(lower(text, symbol)))
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return str(module)
+
+
+def lower(text: str, symbol: str) -> ir.Module:
+    """The LLVM module of a kernel's source, before optimisation."""
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    return _Builder(symbol).build(function)
+
+
+class _Builder:
+    def __init__(self, symbol: str):
+        self.module = ir.Module(name=symbol)
+        self.module.triple = llvm.get_default_triple()
+        self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64]), symbol)
+        self.function.attributes.add("nounwind")
+        set.add(self.function.attributes, '"prefer-vector-width"="512"')  # llvmlite knows fewer attributes than LLVM
+        self.entry = self.function.append_basic_block("entry")
+        self.b = ir.IRBuilder(self.entry)
+        self.values: dict[str, Value] = {}
+        self.cells: dict[str, tuple[Any, str]] = {}
+        self.scopes: dict[str, Any] = {}
+        self.stored: set[str] = set()
+
+    def build(self, function: ast.FunctionDef) -> ir.Module:
+        args, lo, hi = self.function.args
+        self.table = args
+        self.values = {"lo": Value(lo, "i64"), "hi": Value(hi, "i64")}
+        assigned: dict[str, int] = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign):
+                name = node.targets[0].id  # type: ignore[attr-defined]
+                assigned[name] = assigned.get(name, 0) + 1
+            if isinstance(node, ast.Call) and node.func.id.startswith("store_"):  # type: ignore[attr-defined]
+                self.stored.add(node.args[0].id)  # type: ignore[attr-defined]
+        self.mutable = {name for name, count in assigned.items() if count > 1}
+        self.domain = self.module.add_metadata([ir.MetaDataString(self.module, "kernel")])
+        for name in sorted(self.stored):
+            self.scopes[name] = self.module.add_metadata([ir.MetaDataString(self.module, name), self.domain])
+        self.body = self.b.append_basic_block("body")
+        self.b.position_at_end(self.body)
+        self.statements(function.body)
+        self.b.ret_void()
+        self.b.position_at_end(self.entry)
+        self.b.branch(self.body)
+        return self.module
+
+    # ---- statements ----
+
+    def statements(self, body: Sequence[ast.stmt]) -> None:
+        for node in body:
+            if isinstance(node, ast.Assign):
+                self.assign(node.targets[0].id, self.expression(node.value))  # type: ignore[attr-defined]
+            elif isinstance(node, ast.For):
+                self.loop(node)
+            elif isinstance(node, ast.Expr):
+                self.expression(node.value)
+            else:
+                raise TypeError(f"a kernel has no {type(node).__name__} statement: {ast.unparse(node)}")
+
+    def assign(self, name: str, value: Value) -> None:
+        if name not in self.mutable:
+            self.values[name] = value
+            return
+        if name not in self.cells:
+            here = self.b.block
+            self.b.position_at_end(self.entry)
+            self.cells[name] = self.b.alloca(kind_type(value.kind), name=name), value.kind
+            self.b.position_at_end(here)
+        self.b.store(value.ref, self.cells[name][0])
+
+    def loop(self, node: ast.For) -> None:
+        bounds = [self.expression(a) for a in node.iter.args]  # type: ignore[attr-defined]
+        first, last = bounds if len(bounds) == 2 else (Value(ir.Constant(I64, 0), "i64"), bounds[0])
+        before = self.b.block
+        head, after = self.b.append_basic_block("loop"), self.b.append_basic_block("end")
+        self.b.cbranch(self.b.icmp_signed("<", first.ref, last.ref), head, after)
+        self.b.position_at_end(head)
+        index = self.b.phi(I64)
+        index.add_incoming(first.ref, before)
+        self.values[node.target.id] = Value(index, "i64")  # type: ignore[attr-defined]
+        self.statements(node.body)
+        following = self.b.add(index, ir.Constant(I64, 1), flags=("nsw", "nuw"))
+        index.add_incoming(following, self.b.block)
+        self.b.cbranch(self.b.icmp_signed("<", following, last.ref), head, after)
+        self.b.position_at_end(after)
+
+    # ---- expressions ----
+
+    def expression(self, node: ast.expr) -> Value:
+        if isinstance(node, ast.Name):
+            if node.id in self.cells:
+                cell, kind = self.cells[node.id]
+                return Value(self.b.load(cell), kind)
+            if node.id == "inf":
+                return Value(ir.Constant(ir.DoubleType(), float("inf")), "f64")
+            return self.values[node.id]
+        if isinstance(node, ast.Constant):
+            return constant(node.value)
+        if isinstance(node, ast.BinOp):
+            return self.binary(type(node.op).__name__, self.expression(node.left), self.expression(node.right))
+        if isinstance(node, ast.UnaryOp):
+            return self.unary(type(node.op).__name__, self.expression(node.operand))
+        if isinstance(node, ast.Compare):
+            return self.compare(node.ops[0], self.expression(node.left), self.expression(node.comparators[0]))
+        if isinstance(node, ast.Call):
+            return self.call(node.func.id, node.args)  # type: ignore[attr-defined]
+        raise TypeError(f"a kernel has no such expression: {ast.unparse(node)}")
+
+    def binary(self, op: str, x: Value, y: Value) -> Value:
+        if x.kind != y.kind:
+            raise TypeError(f"{op} of kinds {x.kind} and {y.kind}")
+        b = self.b
+        if x.kind[0] == "f":
+            made = {"Add": b.fadd, "Sub": b.fsub, "Mult": b.fmul, "Div": b.fdiv}[op](x.ref, y.ref, flags=CONTRACT)
+        else:
+            table = {"Add": b.add, "Sub": b.sub, "Mult": b.mul, "BitAnd": b.and_, "BitOr": b.or_, "BitXor": b.xor}
+            made = table[op](x.ref, y.ref)
+        return Value(made, x.kind)
+
+    def unary(self, op: str, x: Value) -> Value:
+        if op == "USub":
+            if isinstance(x.ref, ir.Constant):
+                return Value(ir.Constant(x.ref.type, -x.ref.constant), x.kind)
+            return Value(self.b.fneg(x.ref) if x.kind[0] == "f" else self.b.neg(x.ref), x.kind)
+        return Value(self.b.not_(x.ref), x.kind)
+
+    def compare(self, op: ast.cmpop, x: Value, y: Value) -> Value:
+        sign = {"Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="}[type(op).__name__]
+        if x.kind != y.kind:
+            raise TypeError(f"comparison of kinds {x.kind} and {y.kind}")
+        if x.kind[0] == "f":
+            made = (self.b.fcmp_unordered if sign == "!=" else self.b.fcmp_ordered)(sign, x.ref, y.ref)
+        else:
+            made = (self.b.icmp_signed if x.kind[0] == "i" else self.b.icmp_unsigned)(sign, x.ref, y.ref)
+        return Value(made, "b8")
+
+    def call(self, name: str, nodes: Sequence[ast.expr]) -> Value:
+        if name.startswith(("load_", "store_")):
+            return self.memory(name, nodes)
+        if name == "word":
+            return Value(self.b.load(self.b.gep(self.table, [args_index(nodes[1])])), "i64")
+        args = [self.expression(n) for n in nodes]
+        if name == "number":
+            return Value(self.b.bitcast(args[0].ref, ir.DoubleType()), "f64")
+        if name in KINDS:
+            return self.convert(args[0], name)
+        if name == "select":
+            return Value(self.b.select(args[0].ref, args[1].ref, args[2].ref), args[1].kind)
+        if name in ("maximum", "minimum", "min", "max"):
+            return self.extreme("max" in name, *args)
+        if name in INTRINSICS:
+            return self.intrinsic(INTRINSICS[name], args)
+        if name.startswith("any_order_"):
+            made = (self.b.fadd if name.endswith("add") else self.b.fmul)(args[0].ref, args[1].ref, flags=ANY_ORDER)
+            return Value(made, args[0].kind)
+        if name == "quotient_of":
+            return Value(self.b.sdiv(args[0].ref, args[1].ref), "i64")
+        if name == "remainder_of":
+            return Value(self.b.srem(args[0].ref, args[1].ref), "i64")
+        if name.startswith("gemm_"):
+            return self.gemm(name[5:], [a.ref for a in args])
+        function = define(ir, self.module, vector_function(name))
+        return Value(self.b.call(function, [a.ref for a in args]), args[0].kind)
+
+    def memory(self, name: str, nodes: Sequence[ast.expr]) -> Value:
+        action, kind = name.split("_")
+        pointer = nodes[0].id  # type: ignore[attr-defined]
+        index = self.expression(nodes[1])
+        cell = ir.IntType(8) if kind == "b8" else kind_type(kind)
+        base = self.b.inttoptr(self.values[pointer].ref, cell.as_pointer())
+        at = self.b.gep(base, [index.ref], inbounds=True)
+        if action == "load":
+            found = self.b.load(at)
+            self.scope(found, pointer)
+            return Value(self.b.icmp_signed("!=", found, ir.Constant(cell, 0)) if kind == "b8" else found, kind)
+        value = self.expression(nodes[2])
+        ref = self.b.zext(value.ref, cell) if kind == "b8" else value.ref
+        self.scope(self.b.store(ref, at), pointer)
+        return value
+
+    def scope(self, access: Any, pointer: str) -> None:
+        """Declares that an access through one pointer does not meet stores through another."""
+        if pointer in self.scopes:
+            access.set_metadata("alias.scope", self.module.add_metadata([self.scopes[pointer]]))
+        others = [s for name, s in self.scopes.items() if name != pointer]
+        if others:
+            access.set_metadata("noalias", self.module.add_metadata(others))
+
+    def gemm(self, kind: str, args: Sequence[Any]) -> Value:
+        """cblas_?gemm in row order: (function, transpose a, transpose b, m, n, k, a, lda, b, ldb, c, ldc), C = A B."""
+        i32, real, void = ir.IntType(32), kind_type(kind), ir.IntType(8).as_pointer()
+        kinds = [i32, i32, i32, i32, i32, i32, real, void, i32, void, i32, real, void, i32]
+        function = self.b.inttoptr(args[0], ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        whole = [self.b.trunc(a, i32) for a in args]
+        at = [self.b.inttoptr(args[n], void) for n in (6, 8, 10)]
+        one, zero = ir.Constant(real, 1.0), ir.Constant(real, 0.0)
+        row_order = ir.Constant(i32, 101)
+        call = [row_order, *whole[1:6], one, at[0], whole[7], at[1], whole[9], zero, at[2], whole[11]]
+        return Value(self.b.call(function, call), "i64")
+
+    def convert(self, x: Value, kind: str) -> Value:
+        if x.kind == kind:
+            return x
+        b, target = self.b, kind_type(kind)
+        if isinstance(x.ref, ir.Constant):
+            number = x.ref.constant
+            if kind[0] == "f":
+                number = float(np.float32(number)) if kind == "f32" else float(number)
+            return Value(ir.Constant(target, number), kind)
+        old, new = x.kind[0], kind[0]
+        if old == "f" and new == "f":
+            made = b.fptrunc(x.ref, target) if kind == "f32" else b.fpext(x.ref, target)
+        elif old == "f":
+            # Through 64 bits as NumPy does, so that what does not fit wraps.
+            wide = b.fptosi(x.ref, I64) if kind != "u64" else b.fptoui(x.ref, I64)
+            made = wide if target == I64 else b.trunc(wide, target)
+        elif new == "f":
+            made = b.sitofp(x.ref, target) if old == "i" else b.uitofp(x.ref, target)
+        else:
+            have, want = kind_type(x.kind).width, target.width
+            if have == want:
+                made = x.ref
+            elif have > want:
+                made = b.trunc(x.ref, target)
+            else:
+                made = b.sext(x.ref, target) if old == "i" else b.zext(x.ref, target)
+        return Value(made, kind)
+
+    def extreme(self, largest: bool, x: Value, y: Value) -> Value:
+        """The larger (smaller) one; nan if one of them is, as numpy.maximum."""
+        if x.kind[0] == "f":
+            return self.intrinsic("llvm.maximum" if largest else "llvm.minimum", [x, y])
+        compare = self.b.icmp_signed if x.kind[0] == "i" else self.b.icmp_unsigned
+        chosen = compare(">" if largest else "<", x.ref, y.ref)
+        return Value(self.b.select(chosen, x.ref, y.ref), x.kind)
+
+    def intrinsic(self, name: str, args: Sequence[Value]) -> Value:
+        kind = kind_type(args[0].kind)
+        full = f"{name}.{args[0].kind}"
+        if full not in self.module.globals:
+            ir.Function(self.module, ir.FunctionType(kind, [kind] * len(args)), full)
+        return Value(self.b.call(self.module.globals[full], [a.ref for a in args]), args[0].kind)
+
+
+def args_index(node: ast.expr) -> Any:
+    """The constant index of a table word."""
+    return ir.Constant(I64, node.value)  # type: ignore[attr-defined]
+
+
+KINDS = frozenset("f32 f64 i8 i16 i32 i64 u8 u16 u32 u64 b8".split())
+INTRINSICS = {
+    "absolute": "llvm.fabs",
+    "copysign": "llvm.copysign",
+    "floor": "llvm.floor",
+    "ceil": "llvm.ceil",
+    "trunc": "llvm.trunc",
+    "rint": "llvm.rint",
+    "sqrt": "llvm.sqrt",
+}
+
+
+def constant(value: Any) -> Value:
+    """A number of the text: bool, int (i64) or float (f64)."""
+    if isinstance(value, bool):
+        return Value(ir.Constant(BOOL, int(value)), "b8")
+    if isinstance(value, int):
+        return Value(ir.Constant(I64, value), "i64")
+    return Value(ir.Constant(ir.DoubleType(), value), "f64")

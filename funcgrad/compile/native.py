@@ -1,0 +1,180 @@
+"""Machine code in this process: kernels loaded by name, the runtime, the thread pool, and the few ctypes doors to them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from funcgrad.compile import cache, runtime
+from funcgrad.core.array import Array
+
+_lock = threading.RLock()
+_engine: list[Any] = []
+_addresses: dict[str, int] = {}
+_counts = {"compiled": 0, "loaded": 0, "shared": 0}
+_texts: dict[str, str] = {}
+
+
+def compile_log() -> dict[str, int]:
+    """How many kernels this process compiled, loaded from disk, and used again without either."""
+    return dict(_counts)
+
+
+def _execution_engine() -> Any:
+    """LLVM's loader of object code. It is kept for the life of the process, as is the code."""
+    if not _engine:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        llvm.initialize_native_asmparser()
+        machine = llvm.Target.from_default_triple().create_target_machine()
+        _engine.append(llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine))
+    return _engine[0]
+
+
+def kernel_address(text: str) -> int:
+    """The address of a kernel's code: known, loaded from disk, or compiled now."""
+    with _lock:
+        found = _addresses.get(text)
+        if found is not None:
+            _counts["shared"] += 1
+            return found
+        address = _code(text, lambda symbol: _build().compile_source(text, symbol))
+        _addresses[text] = address
+        return address
+
+
+def _build() -> Any:
+    # Only a kernel that is on no disk needs the compiler.
+    from funcgrad.compile import build
+
+    return build
+
+
+def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) -> int:
+    key = cache.key_of(text)
+    name = symbol or f"kernel_{key}"
+    code = cache.load(key)
+    if code is None:
+        code = make(name)
+        cache.save(key, code)
+        _counts["compiled"] += 1
+    else:
+        _counts["loaded"] += 1
+    engine = _execution_engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine.get_function_address(name)
+
+
+# ---- the layout of arrays in memory ----
+
+
+class _Offsets:
+    """Where NumPy's array object keeps its fields, in bytes: the public struct behind its C API."""
+
+    type, data, ndim, sizes, descr, flags, items = 8, 16, 24, 32, 56, 64, 24
+
+
+def offsets_hold() -> bool:
+    """Whether arrays of this NumPy and Python lie in memory as `_Offsets` says. Asked once, before the first native call."""
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+    def word(at: int, obj: Any = x) -> int:
+        return ctypes.c_int64.from_address(id(obj) + at).value
+
+    if word(_Offsets.type) != id(np.ndarray) or word(_Offsets.data) != x.ctypes.data or word(_Offsets.descr) != id(x.dtype):
+        return False
+    if ctypes.c_int32.from_address(id(x) + _Offsets.ndim).value != 2:
+        return False
+    sizes = word(_Offsets.sizes)
+    if [ctypes.c_int64.from_address(sizes + 8 * i).value for i in range(2)] != [3, 4]:
+        return False
+    flags = ctypes.c_int32.from_address(id(x) + _Offsets.flags).value
+    turned = ctypes.c_int32.from_address(id(x.T) + _Offsets.flags).value
+    if flags & 257 != 257 or turned & 1:
+        return False
+    pair = (x, x)
+    return word(_Offsets.items, pair) == id(x) == word(_Offsets.items + 8, pair)
+
+
+# ---- the runtime ----
+
+
+class Runtime:
+    """The compiled functions of runtime.py, the pool of threads, and the cell through which frames find it."""
+
+    def __init__(self) -> None:
+        if not offsets_hold():
+            raise NotImplementedError("this Python or NumPy lays out arrays in an unknown way")
+        text = runtime.RUN
+        for name, value in vars(_Offsets).items():
+            text = text.replace({"type": "TYPE", "data": "DATA", "ndim": "NDIM", "sizes": "DIMS", "descr": "DESCR",
+                                 "flags": "FLAGS", "items": "ITEMS"}.get(name, "\0"), str(value))  # fmt: skip
+        run = _code(text, lambda _: _build().compile_ir(text), "fg_run")
+        engine = _execution_engine()
+        c_int, c_any = ctypes.c_int64, ctypes.py_object
+        self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any, c_int, c_int)(run)
+        self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any, c_int, c_int)(engine.get_function_address("fg_bind"))
+        self.steps = ctypes.CFUNCTYPE(c_int, c_int, c_int)(engine.get_function_address("fg_steps"))
+        self._init = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_init"))
+        self._worker = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_worker"))
+        self.plain, self.own = id(np.ndarray), id(Array)
+        self.cell = np.zeros(1, np.int64)
+        self.pools: list[np.ndarray] = []
+        self.threads = allowed_threads()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        # The child has none of the workers; ranges run alone until a new program starts a pool.
+        self.cell[0] = 0
+
+    def start_pool(self) -> None:
+        """Starts the workers, unless they run or there is one thread only."""
+        with _lock:
+            if self.threads < 2 or self.cell[0]:
+                return
+            pool = np.zeros(runtime.POOL_WORDS, np.int64)
+            self.pools.append(pool)
+            address = pool.ctypes.data
+            self._init(address)
+            pool[43] = self.threads
+            for n in range(self.threads - 1):
+                threading.Thread(target=self._worker, args=(address,), daemon=True, name=f"funcgrad-{n}").start()
+            self.cell[0] = address
+
+    def set_threads(self, n: int) -> None:
+        """Uses n threads from the next call on."""
+        with _lock:
+            self.cell[0] = 0
+            self.threads = n
+        self.start_pool()
+
+
+def allowed_threads() -> int:
+    """The threads that numba may use: NUMBA_NUM_THREADS, else the CPUs of this process."""
+    named = os.environ.get("NUMBA_NUM_THREADS", "")
+    if named.isdigit() and int(named) > 0:
+        return int(named)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+_runtime: list[Runtime | None] = []
+
+
+def native() -> Runtime | None:
+    """The runtime, made on first use; None where this machine cannot have one (kernels are then host calls)."""
+    if not _runtime:
+        with _lock:
+            if not _runtime:
+                try:
+                    _runtime.append(Runtime())
+                except (NotImplementedError, OSError, RuntimeError):
+                    _runtime.append(None)
+    return _runtime[0]

@@ -1,0 +1,423 @@
+"""The native part of the executor, in LLVM assembly: runs a schedule, shares ranges among threads, calls the BLAS.
+
+A frame is a table of 64-bit words (see executor.py for its fields). `fg_run` binds the arrays of a call to it, checking their
+types natively, and runs its steps; each step is a kernel `void (words, lo, hi)` and a range, taken in pieces of `grain` units
+whose bounds do not depend on the number of threads. After about 100 ms it comes back to Python with its position in the
+frame, so that Ctrl-C is honoured, and is called again.
+
+The pool: one job at a time (another caller meanwhile runs its ranges alone). Workers take pieces by an atomic counter; the
+caller never waits for a worker that has not begun. Words of the pool: 0-15 mutex, 16-31 condition, 32 generation, 33 kernel,
+34 table, 35 units, 36 grain, 37 next unit, 38 active workers, 39 open, 40 busy, 41 sleepers, 42 stop, 43 threads allowed.
+"""
+
+from __future__ import annotations
+
+FRAME_WORDS = 12
+"""pool cell, patches, patch count, steps, step count, checks, check count, step, position, (three free)."""
+STEP_WORDS = 4
+"""kernel, table, units, grain."""
+PATCH_WORDS = 3
+"""address of the word to set, number of the array, bytes to add to its data pointer."""
+CHECK_WORDS = 5
+"""number of the array, dtype object, dimensions, address of the sizes, whether it will be written."""
+POOL_WORDS = 64
+DONE, MISMATCH, AGAIN = 0, 1, 2
+
+
+def _word(name: str, base: str, index: int | str) -> str:
+    return f"  %{name}.p = getelementptr i64, ptr {base}, i64 {index}\n  %{name} = load i64, ptr %{name}.p\n"
+
+
+def _pointer(name: str, base: str, index: int | str) -> str:
+    return _word(f"{name}.w", base, index) + f"  %{name} = inttoptr i64 %{name}.w to ptr\n"
+
+
+RUN = (
+    """
+declare i32 @pthread_mutex_lock(ptr)
+declare i32 @pthread_mutex_unlock(ptr)
+declare i32 @pthread_mutex_init(ptr, ptr)
+declare i32 @pthread_cond_init(ptr, ptr)
+declare i32 @pthread_cond_wait(ptr, ptr)
+declare i32 @pthread_cond_broadcast(ptr)
+declare i32 @clock_gettime(i32, ptr)
+declare i32 @sched_yield()
+
+define i64 @fg_now() nounwind {
+  %t = alloca [2 x i64]
+  %r = call i32 @clock_gettime(i32 1, ptr %t)
+  %s = load i64, ptr %t
+  %n.p = getelementptr i64, ptr %t, i64 1
+  %n = load i64, ptr %n.p
+  %big = mul i64 %s, 1000000000
+  %all = add i64 %big, %n
+  ret i64 %all
+}
+
+define void @fg_pool_init(ptr %pool) nounwind {
+  %a = call i32 @pthread_mutex_init(ptr %pool, ptr null)
+  %c = getelementptr i64, ptr %pool, i64 16
+  %b = call i32 @pthread_cond_init(ptr %c, ptr null)
+  ret void
+}
+
+; Takes pieces of the open job until none is left (or until the deadline, in the caller). Gives the first unit not taken.
+define internal i64 @fg_pieces(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %deadline) nounwind {
+entry:
+  %next = getelementptr i64, ptr %pool, i64 37
+  br label %take
+take:
+  %lo = atomicrmw add ptr %next, i64 %grain seq_cst
+  %more = icmp slt i64 %lo, %units
+  br i1 %more, label %work, label %out
+work:
+  %end = add i64 %lo, %grain
+  %past = icmp sgt i64 %end, %units
+  %hi = select i1 %past, i64 %units, i64 %end
+  call void %kernel(ptr %table, i64 %lo, i64 %hi)
+  %timed = icmp ne i64 %deadline, 0
+  br i1 %timed, label %look, label %take
+look:
+  %now = call i64 @fg_now()
+  %late = icmp sgt i64 %now, %deadline
+  br i1 %late, label %stop, label %take
+stop:
+  %huge = add i64 %units, 4611686018427387904
+  %rest = atomicrmw xchg ptr %next, i64 %huge seq_cst
+  %left = icmp slt i64 %rest, %units
+  %at = select i1 %left, i64 %rest, i64 %units
+  ret i64 %at
+out:
+  ret i64 %units
+}
+
+define void @fg_worker(ptr %pool) nounwind {
+entry:
+  %cond = getelementptr i64, ptr %pool, i64 16
+  %gen.p = getelementptr i64, ptr %pool, i64 32
+  %active = getelementptr i64, ptr %pool, i64 38
+  %open.p = getelementptr i64, ptr %pool, i64 39
+  %sleepers = getelementptr i64, ptr %pool, i64 41
+  %stop.p = getelementptr i64, ptr %pool, i64 42
+  br label %rest
+rest:
+  %seen = phi i64 [ 0, %entry ], [ %gen, %leave ]
+  br label %spin
+spin:
+  %n = phi i64 [ 0, %rest ], [ %n1, %spin2 ]
+  %g = load atomic i64, ptr %gen.p seq_cst, align 8
+  %new = icmp ne i64 %g, %seen
+  br i1 %new, label %begin, label %spin2
+spin2:
+  call void asm sideeffect "pause", ""()
+  %n1 = add i64 %n, 1
+  %enough = icmp sgt i64 %n1, 2000
+  br i1 %enough, label %sleep, label %spin
+sleep:
+  %l = call i32 @pthread_mutex_lock(ptr %pool)
+  %s0 = atomicrmw add ptr %sleepers, i64 1 seq_cst
+  br label %check
+check:
+  %g2 = load atomic i64, ptr %gen.p seq_cst, align 8
+  %stop = load atomic i64, ptr %stop.p seq_cst, align 8
+  %same = icmp eq i64 %g2, %seen
+  %run = icmp eq i64 %stop, 0
+  %wait = and i1 %same, %run
+  br i1 %wait, label %block, label %awake
+block:
+  %w = call i32 @pthread_cond_wait(ptr %cond, ptr %pool)
+  br label %check
+awake:
+  %s1 = atomicrmw sub ptr %sleepers, i64 1 seq_cst
+  %u = call i32 @pthread_mutex_unlock(ptr %pool)
+  br i1 %run, label %begin, label %quit
+begin:
+  %gen = load atomic i64, ptr %gen.p seq_cst, align 8
+  %a0 = atomicrmw add ptr %active, i64 1 seq_cst
+  %open = load atomic i64, ptr %open.p seq_cst, align 8
+  %isopen = icmp eq i64 %open, 1
+  br i1 %isopen, label %job, label %leave
+job:
+"""
+    + _pointer("kernel", "%pool", 33)
+    + _pointer("table", "%pool", 34)
+    + _word("units", "%pool", 35)
+    + _word("grain", "%pool", 36)
+    + """
+  %done = call i64 @fg_pieces(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 0)
+  br label %leave
+leave:
+  %a1 = atomicrmw sub ptr %active, i64 1 seq_cst
+  br label %rest
+quit:
+  ret void
+}
+
+; One step from unit `from` on. Gives the unit at which it stopped: `units` if it is done.
+define internal i64 @fg_step(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %from, i64 %deadline) nounwind {
+entry:
+  %rest = sub i64 %units, %from
+  %whole = icmp sle i64 %rest, %grain
+  br i1 %whole, label %single, label %several
+single:
+  call void %kernel(ptr %table, i64 %from, i64 %units)
+  ret i64 %units
+several:
+  %nopool = icmp eq ptr %pool, null
+  br i1 %nopool, label %serial, label %ask
+ask:
+"""
+    + _word("threads", "%pool", 43)
+    + """
+  %alone = icmp slt i64 %threads, 2
+  br i1 %alone, label %serial, label %claim
+claim:
+  %busy = getelementptr i64, ptr %pool, i64 40
+  %got = cmpxchg ptr %busy, i64 0, i64 1 seq_cst seq_cst
+  %mine = extractvalue { i64, i1 } %got, 1
+  br i1 %mine, label %publish, label %serial
+publish:
+  %k.p = getelementptr i64, ptr %pool, i64 33
+  %k.w = ptrtoint ptr %kernel to i64
+  store i64 %k.w, ptr %k.p
+  %t.p = getelementptr i64, ptr %pool, i64 34
+  %t.w = ptrtoint ptr %table to i64
+  store i64 %t.w, ptr %t.p
+  %u.p = getelementptr i64, ptr %pool, i64 35
+  store i64 %units, ptr %u.p
+  %g.p = getelementptr i64, ptr %pool, i64 36
+  store i64 %grain, ptr %g.p
+  %n.p = getelementptr i64, ptr %pool, i64 37
+  store atomic i64 %from, ptr %n.p seq_cst, align 8
+  %open.p = getelementptr i64, ptr %pool, i64 39
+  store atomic i64 1, ptr %open.p seq_cst, align 8
+  %gen.p = getelementptr i64, ptr %pool, i64 32
+  %gen = atomicrmw add ptr %gen.p, i64 1 seq_cst
+  %sl.p = getelementptr i64, ptr %pool, i64 41
+  %sl = load atomic i64, ptr %sl.p seq_cst, align 8
+  %wake = icmp sgt i64 %sl, 0
+  br i1 %wake, label %call, label %share
+call:
+  %cond = getelementptr i64, ptr %pool, i64 16
+  %l = call i32 @pthread_mutex_lock(ptr %pool)
+  %bc = call i32 @pthread_cond_broadcast(ptr %cond)
+  %un = call i32 @pthread_mutex_unlock(ptr %pool)
+  br label %share
+share:
+  %at = call i64 @fg_pieces(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %deadline)
+  store atomic i64 0, ptr %open.p seq_cst, align 8
+  %act.p = getelementptr i64, ptr %pool, i64 38
+  br label %wait
+wait:
+  %i = phi i64 [ 0, %share ], [ %i1, %wait2 ], [ %i1, %yield ]
+  %act = load atomic i64, ptr %act.p seq_cst, align 8
+  %none = icmp eq i64 %act, 0
+  br i1 %none, label %finish, label %wait1
+wait1:
+  call void asm sideeffect "pause", ""()
+  %i1 = add i64 %i, 1
+  %long = icmp sgt i64 %i1, 20000
+  br i1 %long, label %yield, label %wait2
+wait2:
+  br label %wait
+yield:
+  %y = call i32 @sched_yield()
+  br label %wait
+finish:
+  store atomic i64 0, ptr %busy seq_cst, align 8
+  ret i64 %at
+serial:
+  %lo = phi i64 [ %from, %several ], [ %from, %ask ], [ %from, %claim ], [ %hi, %serial2 ]
+  %end = add i64 %lo, %grain
+  %past = icmp sgt i64 %end, %units
+  %hi = select i1 %past, i64 %units, i64 %end
+  call void %kernel(ptr %table, i64 %lo, i64 %hi)
+  %now = call i64 @fg_now()
+  %late = icmp sgt i64 %now, %deadline
+  %more = icmp slt i64 %hi, %units
+  %stop = and i1 %late, %more
+  br i1 %stop, label %pause, label %serial2
+pause:
+  ret i64 %hi
+serial2:
+  br i1 %more, label %serial, label %ended
+ended:
+  ret i64 %units
+}
+
+; Binds the arrays of the tuple to the frame: checks their types, writes their data pointers into the tables.
+define i64 @fg_bind(ptr %frame, ptr %tuple, ptr %plain, ptr %own) nounwind {
+entry:
+  %items = getelementptr i8, ptr %tuple, i64 ITEMS
+"""
+    + _pointer("patches", "%frame", 1)
+    + _word("npatch", "%frame", 2)
+    + _pointer("checks", "%frame", 5)
+    + _word("ncheck", "%frame", 6)
+    + """
+  %anycheck = icmp sgt i64 %ncheck, 0
+  br i1 %anycheck, label %check, label %bind
+check:
+  %c = phi i64 [ 0, %entry ], [ %c1, %next ]
+  %co = mul i64 %c, 5
+  %cp = getelementptr i64, ptr %checks, i64 %co
+"""
+    + _word("which", "%cp", 0)
+    + _word("descr", "%cp", 1)
+    + _word("nd", "%cp", 2)
+    + _pointer("sizes", "%cp", 3)
+    + """
+  %ip = getelementptr ptr, ptr %items, i64 %which
+  %obj = load ptr, ptr %ip
+  %type.p = getelementptr i8, ptr %obj, i64 TYPE
+  %type = load ptr, ptr %type.p
+  %isplain = icmp eq ptr %type, %plain
+  %isown = icmp eq ptr %type, %own
+  %isarray = or i1 %isplain, %isown
+  br i1 %isarray, label %array, label %bad
+array:
+  %ndim.p = getelementptr i8, ptr %obj, i64 NDIM
+  %nd32 = load i32, ptr %ndim.p
+  %ndim = sext i32 %nd32 to i64
+  %samend = icmp eq i64 %ndim, %nd
+  %kind.p = getelementptr i8, ptr %obj, i64 DESCR
+  %d = load i64, ptr %kind.p
+  %samed = icmp eq i64 %d, %descr
+  %flags.p = getelementptr i8, ptr %obj, i64 FLAGS
+  %flags = load i32, ptr %flags.p
+  %fl = and i32 %flags, 257
+  %ordered = icmp eq i32 %fl, 257
+  %ok1 = and i1 %samend, %samed
+  %ok2 = and i1 %ok1, %ordered
+  br i1 %ok2, label %dims, label %bad
+dims:
+  %dims.p = getelementptr i8, ptr %obj, i64 DIMS
+  %have = load ptr, ptr %dims.p
+  %anydim = icmp sgt i64 %nd, 0
+  br i1 %anydim, label %dim, label %next
+dim:
+  %k = phi i64 [ 0, %dims ], [ %k1, %dimnext ]
+  %hp = getelementptr i64, ptr %have, i64 %k
+  %h = load i64, ptr %hp
+  %wp = getelementptr i64, ptr %sizes, i64 %k
+  %w = load i64, ptr %wp
+  %eq = icmp eq i64 %h, %w
+  br i1 %eq, label %dimnext, label %bad
+dimnext:
+  %k1 = add i64 %k, 1
+  %kmore = icmp slt i64 %k1, %nd
+  br i1 %kmore, label %dim, label %next
+next:
+  %c1 = add i64 %c, 1
+  %cmore = icmp slt i64 %c1, %ncheck
+  br i1 %cmore, label %check, label %bind
+bind:
+  %anypatch = icmp sgt i64 %npatch, 0
+  br i1 %anypatch, label %patch, label %good
+patch:
+  %p = phi i64 [ 0, %bind ], [ %p1, %patch ]
+  %po = mul i64 %p, 3
+  %pp = getelementptr i64, ptr %patches, i64 %po
+"""
+    + _pointer("slot", "%pp", 0)
+    + _word("array.n", "%pp", 1)
+    + _word("bytes", "%pp", 2)
+    + """
+  %aip = getelementptr ptr, ptr %items, i64 %array.n
+  %aobj = load ptr, ptr %aip
+  %data.p = getelementptr i8, ptr %aobj, i64 DATA
+  %data = load i64, ptr %data.p
+  %place = add i64 %data, %bytes
+  store i64 %place, ptr %slot
+  %p1 = add i64 %p, 1
+  %pmore = icmp slt i64 %p1, %npatch
+  br i1 %pmore, label %patch, label %good
+good:
+  ret i64 0
+bad:
+  ret i64 1
+}
+
+; Runs the steps [first, last) of a bound frame from its position on.
+define i64 @fg_steps(ptr %frame, i64 %last) nounwind {
+entry:
+"""
+    + _pointer("cell", "%frame", 0)
+    + """
+  %pool = load ptr, ptr %cell
+"""
+    + _pointer("steps", "%frame", 3)
+    + _word("first", "%frame", 7)
+    + _word("from0", "%frame", 8)
+    + """
+  %any = icmp slt i64 %first, %last
+  br i1 %any, label %start, label %done
+start:
+  %begin = call i64 @fg_now()
+  %deadline = add i64 %begin, 100000000
+  br label %step
+step:
+  %s = phi i64 [ %first, %start ], [ %s1, %look ], [ %s1, %clock ]
+  %from = phi i64 [ %from0, %start ], [ 0, %look ], [ 0, %clock ]
+  %so = mul i64 %s, 4
+  %sp = getelementptr i64, ptr %steps, i64 %so
+"""
+    + _pointer("kernel", "%sp", 0)
+    + _pointer("table", "%sp", 1)
+    + _word("units", "%sp", 2)
+    + _word("grain", "%sp", 3)
+    + """
+  %at = call i64 @fg_step(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %from, i64 %deadline)
+  %whole = icmp sge i64 %at, %units
+  br i1 %whole, label %next, label %later
+next:
+  %s1 = add i64 %s, 1
+  %more = icmp slt i64 %s1, %last
+  br i1 %more, label %look, label %done
+look:
+  %every = and i64 %s1, 63
+  %time = icmp eq i64 %every, 0
+  br i1 %time, label %clock, label %step
+clock:
+  %now = call i64 @fg_now()
+  %late = icmp sgt i64 %now, %deadline
+  br i1 %late, label %between, label %step
+between:
+  %b7 = getelementptr i64, ptr %frame, i64 7
+  store i64 %s1, ptr %b7
+  %b8 = getelementptr i64, ptr %frame, i64 8
+  store i64 0, ptr %b8
+  ret i64 2
+later:
+  %l7 = getelementptr i64, ptr %frame, i64 7
+  store i64 %s, ptr %l7
+  %l8 = getelementptr i64, ptr %frame, i64 8
+  store i64 %at, ptr %l8
+  ret i64 2
+done:
+  %d7 = getelementptr i64, ptr %frame, i64 7
+  store i64 %last, ptr %d7
+  %d8 = getelementptr i64, ptr %frame, i64 8
+  store i64 0, ptr %d8
+  ret i64 0
+}
+
+define i64 @fg_run(ptr %frame, ptr %tuple, ptr %plain, ptr %own) nounwind {
+  %bound = call i64 @fg_bind(ptr %frame, ptr %tuple, ptr %plain, ptr %own)
+  %good = icmp eq i64 %bound, 0
+  br i1 %good, label %go, label %bad
+go:
+  %s = getelementptr i64, ptr %frame, i64 7
+  store i64 0, ptr %s
+  %p = getelementptr i64, ptr %frame, i64 8
+  store i64 0, ptr %p
+"""
+    + _word("count", "%frame", 4)
+    + """
+  %r = call i64 @fg_steps(ptr %frame, i64 %count)
+  ret i64 %r
+bad:
+  ret i64 1
+}
+"""
+)
