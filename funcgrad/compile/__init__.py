@@ -1,0 +1,1 @@
+"""The compiler room: from Programs to machine code."""
