@@ -60,3 +60,18 @@ def sqrt(x: Any) -> Any:
 def copysign(x: Any, y: Any) -> Any:
     """The magnitude of x with the sign of y."""
     return np.copysign(x, y)
+
+
+def rarely_sin(far: Any, x: Any, y: Any) -> Any:
+    """y, but libm's sin(x) where `far` holds: those few lanes leave the vector code."""
+    return np.where(far, np.sin(np.float64(x)).astype(np.asarray(x).dtype), y)[()]
+
+
+def rarely_cos(far: Any, x: Any, y: Any) -> Any:
+    """y, but libm's cos(x) where `far` holds: those few lanes leave the vector code."""
+    return np.where(far, np.cos(np.float64(x)).astype(np.asarray(x).dtype), y)[()]
+
+
+def rarely_tan(far: Any, x: Any, y: Any) -> Any:
+    """y, but libm's tan(x) where `far` holds: those few lanes leave the vector code."""
+    return np.where(far, np.tan(np.float64(x)).astype(np.asarray(x).dtype), y)[()]

@@ -7,6 +7,7 @@ kernel calls it like any other; LLVM inlines and vectorises it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -104,24 +105,31 @@ class Value:
 
 
 class Lowering:
-    """Records instructions through `builder`; `ir` is the module llvmlite.ir."""
+    """Records instructions through `builder`; `ir` is the module llvmlite.ir.
 
-    def __init__(self, ir: Any, builder: Any) -> None:
-        self.ir, self.builder = ir, builder
-        self.types = {
+    lanes: 1 for scalars, else every value is a vector of that many; slow: the scalar function for rare lanes.
+    """
+
+    def __init__(self, ir: Any, builder: Any, lanes: int = 1, slow: Any = None) -> None:
+        self.ir, self.builder, self.lanes, self.slow = ir, builder, lanes, slow
+        self.rare = False
+        self.arguments: list[Value] = []
+        scalars = {
             "f32": ir.FloatType(),
             "f64": ir.DoubleType(),
             "i32": ir.IntType(32),
             "i64": ir.IntType(64),
             "bool": ir.IntType(1),
         }
+        self.types = scalars if lanes == 1 else {k: ir.VectorType(t, lanes) for k, t in scalars.items()}
 
     def constant(self, value: Any, kind: str) -> Value:
         """A Python or NumPy number as a constant of the given kind."""
         number = float(value) if kind[0] == "f" else wrap(int(value), 32 if kind == "i32" else 64)
         if kind == "f32":
             number = float(np.float32(number))
-        return Value(self, self.ir.Constant(self.types[kind], number), kind)
+        content = number if self.lanes == 1 else [number] * self.lanes
+        return Value(self, self.ir.Constant(self.types[kind], content), kind)
 
     def match(self, x: Any, y: Any) -> tuple[Value, Value]:
         """Both operands as values; a number takes the kind of the other operand."""
@@ -151,9 +159,14 @@ class Lowering:
     def intrinsic(self, name: str, *args: Value) -> Value:
         """A call of an intrinsic of LLVM overloaded on the type of its first argument."""
         kind = args[0].ref.type
-        signature = self.ir.FunctionType(kind, [kind] * len(args))
-        function = self.builder.module.declare_intrinsic(name, [kind], signature)
+        suffix = args[0].kind if self.lanes == 1 else f"v{self.lanes}{args[0].kind}"
+        function = self.declare(f"{name}.{suffix}", self.ir.FunctionType(kind, [kind] * len(args)))
         return Value(self, self.builder.call(function, [a.ref for a in args]), args[0].kind)
+
+    def declare(self, name: str, signature: Any) -> Any:
+        """A function outside this module."""
+        module = self.builder.module
+        return module.globals[name] if name in module.globals else self.ir.Function(module, signature, name)
 
     def convert(self, x: Any, kind: str) -> Any:
         """x in another kind, as f32(x) or f64(x); a plain number stays a number that is rounded when it is used."""
@@ -189,6 +202,44 @@ class Lowering:
             result = result * x + c
         return result
 
+    def rarely(self, name: str, far: Value, x: Value, y: Value) -> Value:
+        """y, but where `far` holds libm's function `name` of x, in float64; vectors go through the scalar function."""
+        self.rare = True
+        if self.lanes > 1:
+            return self.rare_lanes(far, y)
+        b, double = self.builder, self.ir.DoubleType()
+        before = b.block
+        with b.if_then(far.ref, likely=False):
+            libm = self.declare(name, self.ir.FunctionType(double, [double]))
+            slow = self.convert(Value(self, b.call(libm, [self.convert(x, "f64").ref]), "f64"), y.kind)
+            after = b.block
+        result = b.phi(self.types[y.kind])
+        result.add_incoming(y.ref, before)
+        result.add_incoming(slow.ref, after)
+        return Value(self, result, y.kind)
+
+    def rare_lanes(self, far: Value, y: Value) -> Value:
+        """y, or where any lane is far the scalar function of each lane's arguments."""
+        b, ir, index = self.builder, self.ir, self.types["i32"].element
+        mask = ir.FunctionType(ir.IntType(1), [far.ref.type])
+        found = b.call(self.declare(f"llvm.vector.reduce.or.v{self.lanes}i1", mask), [far.ref])
+        entry, loop, end = b.block, b.append_basic_block("lanes"), b.append_basic_block("end")
+        b.cbranch(found, loop, end)
+        b.position_at_end(loop)
+        lane, filled = b.phi(index), b.phi(y.ref.type)
+        scalars = [b.extract_element(a.ref, lane) for a in self.arguments]
+        refilled = b.insert_element(filled, b.call(self.slow, scalars), lane)
+        following = b.add(lane, ir.Constant(index, 1))
+        for phi, first, later in ((lane, ir.Constant(index, 0), following), (filled, y.ref, refilled)):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(later, loop)
+        b.cbranch(b.icmp_signed("<", following, ir.Constant(index, self.lanes)), loop, end)
+        b.position_at_end(end)
+        result = b.phi(y.ref.type)
+        result.add_incoming(y.ref, entry)
+        result.add_incoming(refilled, loop)
+        return Value(self, result, y.kind)
+
     def helpers(self) -> dict[str, Callable[..., Any]]:
         """The names of helpers.py, recording."""
         return {
@@ -202,28 +253,64 @@ class Lowering:
             "select": self.select,
             "poly": self.poly,
             "sqrt": lambda x: self.intrinsic("llvm.sqrt", x),
+            "rarely_sin": partial(self.rarely, "sin"),
+            "rarely_cos": partial(self.rarely, "cos"),
+            "rarely_tan": partial(self.rarely, "tan"),
             "copysign": lambda x, y: self.intrinsic("llvm.copysign", *self.match(x, y)),
         }
 
 
-def define(ir: Any, module: Any, function: FunctionType) -> Any:
+def define(ir: Any, module: Any, function: FunctionType, vector_bits: int = 512) -> Any:
     """The LLVM function of `function` in `module` (an llvmlite.ir.Module), added to it if it is not there yet.
 
     The name says the type: every argument and the result of `exp_f32` are float32. Functions it calls are inlined.
+    A function with rare lanes is not inlined itself: it gets vector variants for registers of `vector_bits` bits and
+    half of that (loops that mix float32 and float64), which the loop vectoriser of LLVM finds by an attribute.
     """
     name = "vecmath." + function.__name__
     if name in module.globals:
         return module.globals[name]
+    scalar, rare = trace(ir, module, function, name, 1, None)
+    if not rare:
+        scalar.attributes.add("alwaysinline")
+        return scalar
+    mappings = []
+    width = 32 if function.__name__.endswith("f32") else 64
+    for lanes in (vector_bits // width, vector_bits // width // 2):
+        variant, _ = trace(ir, module, function, f"{name}.x{lanes}", lanes, scalar)
+        mappings.append(f"_ZGV_LLVM_N{lanes}{'v' * len(scalar.args)}_{name}({variant.name})")
+        keep(ir, module, variant)
+    scalar.attributes.add("noinline")
+    for attribute in ("nounwind", "willreturn", "readnone"):
+        set.add(scalar.attributes, attribute)  # llvmlite knows fewer attributes than LLVM
+    set.add(scalar.attributes, f'"vector-function-abi-variant"="{",".join(mappings)}"')
+    return scalar
+
+
+def trace(ir: Any, module: Any, function: FunctionType, name: str, lanes: int, slow: Any) -> tuple[Any, bool]:
+    """The function recorded under a name for scalars or vectors, and whether it has rare lanes."""
+    lowering = Lowering(ir, ir.IRBuilder(), lanes, slow)
     kind = function.__name__[-3:]
-    lowering = Lowering(ir, ir.IRBuilder())
-    scalar = lowering.types[kind]
-    target = ir.Function(module, ir.FunctionType(scalar, [scalar] * function.__code__.co_argcount), name)
+    one = lowering.types[kind]
+    target = ir.Function(module, ir.FunctionType(one, [one] * function.__code__.co_argcount), name)
     target.linkage = "internal"
-    target.attributes.add("alwaysinline")
     lowering.builder.position_at_end(target.append_basic_block("entry"))
-    arguments = [Value(lowering, ref, kind) for ref in target.args]
-    lowering.builder.ret(rebound(function, lowering.helpers(), {})(*arguments).ref)
-    return target
+    lowering.arguments = [Value(lowering, ref, kind) for ref in target.args]
+    lowering.builder.ret(rebound(function, lowering.helpers(), {})(*lowering.arguments).ref)
+    return target, lowering.rare
+
+
+def keep(ir: Any, module: Any, function: Any) -> None:
+    """Lists the function in llvm.compiler.used: nothing calls a variant until the loop vectoriser has run."""
+    pointer = ir.IntType(8).as_pointer()
+    used = module.globals.get("llvm.compiler.used")
+    entries = [*(used.initializer.constant if used else []), function.bitcast(pointer)]
+    kind = ir.ArrayType(pointer, len(entries))
+    if used is None:
+        used = ir.GlobalVariable(module, kind, "llvm.compiler.used")
+        used.linkage, used.section = "appending", "llvm.metadata"
+    used.value_type, used.type = kind, kind.as_pointer()
+    used.initializer = ir.Constant(kind, entries)
 
 
 def rebound(function: FunctionType, names: dict[str, Any], done: dict[str, FunctionType]) -> FunctionType:
