@@ -5,6 +5,7 @@ compiler. `lowering.py` runs the same functions on its own values to get LLVM, a
 the same names for a vendored kernel.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,16 +63,21 @@ def copysign(x: Any, y: Any) -> Any:
     return np.copysign(x, y)
 
 
-def rarely_sin(far: Any, x: Any, y: Any) -> Any:
-    """y, but libm's sin(x) where `far` holds: those few lanes leave the vector code."""
-    return np.where(far, np.sin(np.float64(x)).astype(np.asarray(x).dtype), y)[()]
+def rarely(far: Any, slow: Callable[[Any], Any], x: Any, y: Any) -> Any:
+    """y, but slow(x) where `far` holds: those few lanes leave the vector code."""
+    return np.where(far, slow(x), y)[()]
 
 
-def rarely_cos(far: Any, x: Any, y: Any) -> Any:
-    """y, but libm's cos(x) where `far` holds: those few lanes leave the vector code."""
-    return np.where(far, np.cos(np.float64(x)).astype(np.asarray(x).dtype), y)[()]
+def libm_sin(x: Any) -> Any:
+    """The sine of an angle of any size."""
+    return np.sin(np.float64(x)).astype(np.asarray(x).dtype)
 
 
-def rarely_tan(far: Any, x: Any, y: Any) -> Any:
-    """y, but libm's tan(x) where `far` holds: those few lanes leave the vector code."""
-    return np.where(far, np.tan(np.float64(x)).astype(np.asarray(x).dtype), y)[()]
+def libm_cos(x: Any) -> Any:
+    """The cosine of an angle of any size."""
+    return np.cos(np.float64(x)).astype(np.asarray(x).dtype)
+
+
+def libm_tan(x: Any) -> Any:
+    """The tangent of an angle of any size."""
+    return np.tan(np.float64(x)).astype(np.asarray(x).dtype)

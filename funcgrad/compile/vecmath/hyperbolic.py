@@ -1,6 +1,6 @@
-"""tanh, sinh, cosh and their inverses.
+"""tanh, sinh, cosh.
 
-Method: a minimax polynomial of our own near 0, elsewhere the exponential or logarithm it is made of.
+Method: a minimax polynomial of our own near 0, elsewhere the exponential it is made of.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""log, log2, log10, log1p, and the inverse hyperbolic functions made of them.
+"""log, log2, log10, log1p.
 
 Method: x = 2^k (1 + f) with 1 + f between sqrt(1/2) and sqrt(2), taken from the bits; then float32 has a minimax polynomial
 in f, float64 the series of 2 atanh(s) with s = f / (2 + f) (the arrangement of K. C. Ng's log, which keeps f exact), both
@@ -7,7 +7,7 @@ with coefficients of our own.
 
 from typing import Any
 
-from funcgrad.compile.vecmath.helpers import bits, copysign, f32, f32_of_bits, f64_of_bits, poly, select, sqrt
+from funcgrad.compile.vecmath.helpers import bits, f32, f32_of_bits, f64_of_bits, poly, select
 
 
 def log_split_f32(x: Any) -> Any:
@@ -69,18 +69,26 @@ def log_edges_f64(x: Any, y: Any) -> Any:
     return select(x > 0.0, y, select(x == 0.0, float("-inf"), float("nan")))
 
 
+def log_sum_f32(k: Any, f: Any, low: Any) -> Any:
+    """log(2^k (1 + f)) + low, added up from the smallest term."""
+    return k * f32(0.693359375) + (f + (log1p_tail_f32(f) + (k * f32(-2.12194440e-4) + low)))
+
+
 def log_f32(x: Any) -> Any:
     """The natural logarithm."""
     k, f = log_split_f32(x)
-    y = k * f32(0.693359375) + (f + (log1p_tail_f32(f) + k * f32(-2.12194440e-4)))
-    return log_edges_f32(x, y)
+    return log_edges_f32(x, log_sum_f32(k, f, f32(0.0)))
+
+
+def log_sum_f64(k: Any, f: Any, low: Any) -> Any:
+    """log(2^k (1 + f)) + low, added up from the smallest term."""
+    return k * 0.6931471803691238 + (f + (log1p_tail_f64(f) + (k * 1.9082149292705877e-10 + low)))
 
 
 def log_f64(x: Any) -> Any:
     """The natural logarithm."""
     k, f = log_split_f64(x)
-    y = k * 0.6931471803691238 + (f + (log1p_tail_f64(f) + k * 1.9082149292705877e-10))
-    return log_edges_f64(x, y)
+    return log_edges_f64(x, log_sum_f64(k, f, 0.0))
 
 
 def log2_f32(x: Any) -> Any:
@@ -122,7 +130,7 @@ def log1p_f32(x: Any) -> Any:
     u = f32(1.0) + x
     lost = select(abs(x) < f32(1.0), x - (u - f32(1.0)), f32(1.0) - (u - x))
     k, f = log_split_f32(u)
-    y = k * f32(0.693359375) + (f + (log1p_tail_f32(f) + (k * f32(-2.12194440e-4) + lost / u)))
+    y = log_sum_f32(k, f, lost / u)
     return select(abs(x) < f32(1e-8), x, log_edges_f32(u, y))
 
 
@@ -131,5 +139,5 @@ def log1p_f64(x: Any) -> Any:
     u = 1.0 + x
     lost = select(abs(x) < 1.0, x - (u - 1.0), 1.0 - (u - x))
     k, f = log_split_f64(u)
-    y = k * 0.6931471803691238 + (f + (log1p_tail_f64(f) + (k * 1.9082149292705877e-10 + lost / u)))
+    y = log_sum_f64(k, f, lost / u)
     return select(abs(x) < 1e-17, x, log_edges_f64(u, y))

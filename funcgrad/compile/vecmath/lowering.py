@@ -101,7 +101,9 @@ class Value:
     __hash__ = None  # type: ignore[assignment]
 
     def __bool__(self) -> bool:
-        raise TypeError("a function of vecmath is branch-free: use select(condition, x, y) in the place of if or and/or")
+        raise TypeError(
+            "a function of vecmath is branch-free: use select(condition, x, y) in the place of if or and/or"
+        )
 
 
 class Lowering:
@@ -202,21 +204,27 @@ class Lowering:
             result = result * x + c
         return result
 
-    def rarely(self, name: str, far: Value, x: Value, y: Value) -> Value:
-        """y, but where `far` holds libm's function `name` of x, in float64; vectors go through the scalar function."""
+    def rarely(self, far: Value, slow: Callable[[Value], Value], x: Value, y: Value) -> Value:
+        """y, but slow(x) where `far` holds; a vector with such a lane goes through the scalar function."""
         self.rare = True
         if self.lanes > 1:
             return self.rare_lanes(far, y)
-        b, double = self.builder, self.ir.DoubleType()
+        b = self.builder
         before = b.block
         with b.if_then(far.ref, likely=False):
-            libm = self.declare(name, self.ir.FunctionType(double, [double]))
-            slow = self.convert(Value(self, b.call(libm, [self.convert(x, "f64").ref]), "f64"), y.kind)
+            other = slow(x)
             after = b.block
         result = b.phi(self.types[y.kind])
         result.add_incoming(y.ref, before)
-        result.add_incoming(slow.ref, after)
+        result.add_incoming(other.ref, after)
         return Value(self, result, y.kind)
+
+    def libm(self, name: str, x: Value) -> Value:
+        """A call of libm's function for float64, rounded to the type of x."""
+        double = self.ir.DoubleType()
+        function = self.declare(name, self.ir.FunctionType(double, [double]))
+        wide = Value(self, self.builder.call(function, [self.convert(x, "f64").ref]), "f64")
+        return self.convert(wide, x.kind)
 
     def rare_lanes(self, far: Value, y: Value) -> Value:
         """y, or where any lane is far the scalar function of each lane's arguments."""
@@ -253,9 +261,10 @@ class Lowering:
             "select": self.select,
             "poly": self.poly,
             "sqrt": lambda x: self.intrinsic("llvm.sqrt", x),
-            "rarely_sin": partial(self.rarely, "sin"),
-            "rarely_cos": partial(self.rarely, "cos"),
-            "rarely_tan": partial(self.rarely, "tan"),
+            "rarely": self.rarely,
+            "libm_sin": partial(self.libm, "sin"),
+            "libm_cos": partial(self.libm, "cos"),
+            "libm_tan": partial(self.libm, "tan"),
             "copysign": lambda x, y: self.intrinsic("llvm.copysign", *self.match(x, y)),
         }
 

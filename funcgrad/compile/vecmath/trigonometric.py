@@ -1,4 +1,4 @@
-"""sin, cos, tan and their inverses.
+"""sin, cos, tan.
 
 Method: x = n pi/2 + r by Cody and Waite with pi/2 in four parts (the products by n are exact), r kept as a sum of two
 floats, minimax polynomials of our own on |r| <= pi/4. Beyond the range where the products are exact the few lanes that need it
@@ -9,16 +9,15 @@ from typing import Any
 
 from funcgrad.compile.vecmath.helpers import (
     bits,
-    copysign,
     f32,
     f32_of_bits,
     f64_of_bits,
+    libm_cos,
+    libm_sin,
+    libm_tan,
     poly,
-    rarely_cos,
-    rarely_sin,
-    rarely_tan,
+    rarely,
     select,
-    sqrt,
 )
 
 
@@ -81,7 +80,7 @@ def sin_f32(x: Any) -> Any:
     n, r, low = quarter_turns_f32(x)
     s, c = sin_cos_f32(r, low)
     y = f32_of_bits(bits(select((n & 1) == 0, s, c)) ^ ((n & 2) << 30))
-    return rarely_sin(abs(x) > f32(10000.0), x, select(x == f32(0.0), x, y))
+    return rarely(abs(x) > f32(10000.0), libm_sin, x, select(x == f32(0.0), x, y))
 
 
 def sin_f64(x: Any) -> Any:
@@ -89,7 +88,7 @@ def sin_f64(x: Any) -> Any:
     n, r, low = quarter_turns_f64(x)
     s, c = sin_cos_f64(r, low)
     y = f64_of_bits(bits(select((n & 1) == 0, s, c)) ^ ((n & 2) << 62))
-    return rarely_sin(abs(x) > 1e6, x, select(x == 0.0, x, y))
+    return rarely(abs(x) > 1e6, libm_sin, x, select(x == 0.0, x, y))
 
 
 def cos_f32(x: Any) -> Any:
@@ -97,7 +96,7 @@ def cos_f32(x: Any) -> Any:
     n, r, low = quarter_turns_f32(x)
     s, c = sin_cos_f32(r, low)
     y = f32_of_bits(bits(select((n & 1) == 0, c, s)) ^ (((n + 1) & 2) << 30))
-    return rarely_cos(abs(x) > f32(10000.0), x, y)
+    return rarely(abs(x) > f32(10000.0), libm_cos, x, y)
 
 
 def cos_f64(x: Any) -> Any:
@@ -105,7 +104,7 @@ def cos_f64(x: Any) -> Any:
     n, r, low = quarter_turns_f64(x)
     s, c = sin_cos_f64(r, low)
     y = f64_of_bits(bits(select((n & 1) == 0, c, s)) ^ (((n + 1) & 2) << 62))
-    return rarely_cos(abs(x) > 1e6, x, y)
+    return rarely(abs(x) > 1e6, libm_cos, x, y)
 
 
 def tan_f32(x: Any) -> Any:
@@ -116,7 +115,7 @@ def tan_f32(x: Any) -> Any:
     t = r + w
     v = f32(-1.0) / t
     y = select((n & 1) == 0, t, v + v * v * ((r - t) + w))
-    return rarely_tan(abs(x) > f32(10000.0), x, select(x == f32(0.0), x, y))
+    return rarely(abs(x) > f32(10000.0), libm_tan, x, select(x == f32(0.0), x, y))
 
 
 def tan_f64(x: Any) -> Any:
@@ -136,4 +135,4 @@ def tan_f64(x: Any) -> Any:
     t = r + w
     v = -1.0 / t
     y = select((n & 1) == 0, t, v + v * v * ((r - t) + w))
-    return rarely_tan(abs(x) > 1e6, x, select(x == 0.0, x, y))
+    return rarely(abs(x) > 1e6, libm_tan, x, select(x == 0.0, x, y))
