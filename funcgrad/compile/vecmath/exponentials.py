@@ -9,20 +9,20 @@ from typing import Any
 from funcgrad.compile.vecmath.helpers import bits, f32, f32_of_bits, f64_of_bits, poly, select
 
 
-def exp_reduce_f32(x: Any) -> Any:
-    """(k, r, t) with exp(x) = 2^k (1 + r + t): k integer, |r| < 0.35, |t| < 0.08; x within ±150."""
+def exp_reduce_f32(x: Any, low: Any) -> Any:
+    """(k, r, t) with exp(x - low) = 2^k (1 + r + t): k integer, |r| < 0.35, |t| < 0.08; x within ±150."""
     t = x * f32(1.4426950408889634) + f32(12582912.0)
     n = t - f32(12582912.0)
-    r = x - n * f32(0.693359375) - n * f32(-2.12194440e-4)
+    r = x - n * f32(0.693359375) - n * f32(-2.12194440e-4) - low
     p = poly(r, (0.5, 0.16666667, 0.04166624, 0.008333286, 0.001394864, 0.00019907638))
     return bits(t) - 0x4B400000, r, r * r * p
 
 
-def exp_reduce_f64(x: Any) -> Any:
-    """(k, r, t) with exp(x) = 2^k (1 + r + t): k integer, |r| < 0.35, |t| < 0.08; x within ±1500."""
+def exp_reduce_f64(x: Any, low: Any) -> Any:
+    """(k, r, t) with exp(x - low) = 2^k (1 + r + t): k integer, |r| < 0.35, |t| < 0.08; x within ±1500."""
     t = x * 1.4426950408889634 + 6755399441055744.0
     n = t - 6755399441055744.0
-    r = x - n * 0.6931471803691238 - n * 1.9082149292705877e-10
+    r = x - n * 0.6931471803691238 - n * 1.9082149292705877e-10 - low
     q = poly(
         r,
         (
@@ -58,13 +58,13 @@ def clip_f64(x: Any, low: Any, high: Any) -> Any:
 
 def exp_f32(x: Any) -> Any:
     """e to the power x."""
-    k, r, t = exp_reduce_f32(clip_f32(x, f32(-104.0), f32(89.0)))
+    k, r, t = exp_reduce_f32(clip_f32(x, f32(-104.0), f32(89.0)), f32(0.0))
     return scale_f32(f32(1.0) + (r + t), k)
 
 
 def exp_f64(x: Any) -> Any:
     """e to the power x."""
-    k, r, t = exp_reduce_f64(clip_f64(x, -746.0, 710.0))
+    k, r, t = exp_reduce_f64(clip_f64(x, -746.0, 710.0), 0.0)
     return scale_f64(1.0 + (r + t), k)
 
 
@@ -95,14 +95,14 @@ def exp2_f64(x: Any) -> Any:
 
 def half_expm1_f32(x: Any) -> Any:
     """(e^x - 1) / 2, for |x| < 90; halved so that only results that have no float32 overflow."""
-    k, r, t = exp_reduce_f32(x)
+    k, r, t = exp_reduce_f32(x, f32(0.0))
     s = f32_of_bits((k + 126) << 23)
     return s * (r + t) + (s - f32(0.5))
 
 
 def half_expm1_f64(x: Any) -> Any:
     """(e^x - 1) / 2, for |x| < 711; halved so that only results that have no float64 overflow."""
-    k, r, t = exp_reduce_f64(x)
+    k, r, t = exp_reduce_f64(x, 0.0)
     s = f64_of_bits((k + 1022) << 52)
     return s * (r + t) + (s - 0.5)
 
@@ -121,7 +121,7 @@ def expm1_f64(x: Any) -> Any:
 
 def expit_f32(x: Any) -> Any:
     """The logistic function 1 / (1 + e^-x), from e = e^-|x|. What 1 + e loses is taken off the numerator, times 1 / (1 + e) roughly."""
-    k, r, t = exp_reduce_f32(clip_f32(-abs(x), f32(-104.0), f32(0.0)))
+    k, r, t = exp_reduce_f32(clip_f32(-abs(x), f32(-104.0), f32(0.0)), f32(0.0))
     c = f32(1.0) + r
     low = (r - (c - f32(1.0))) + t
     e = scale_f32(c + low, k)
@@ -133,7 +133,7 @@ def expit_f32(x: Any) -> Any:
 
 def expit_f64(x: Any) -> Any:
     """The logistic function 1 / (1 + e^-x), from e = e^-|x|. What 1 + e loses is taken off the numerator, times 1 / (1 + e) roughly."""
-    k, r, t = exp_reduce_f64(clip_f64(-abs(x), -746.0, 0.0))
+    k, r, t = exp_reduce_f64(clip_f64(-abs(x), -746.0, 0.0), 0.0)
     c = 1.0 + r
     low = (r - (c - 1.0)) + t
     e = scale_f64(c + low, k)

@@ -45,13 +45,13 @@ def tanh_f64(x: Any) -> Any:
 
 def half_exp_f32(x: Any) -> Any:
     """e^x / 2, which overflows later than e^x; 0 <= x."""
-    k, r, t = exp_reduce_f32(clip_f32(x, f32(0.0), f32(90.0)))
+    k, r, t = exp_reduce_f32(clip_f32(x, f32(0.0), f32(90.0)), f32(0.0))
     return scale_f32(f32(1.0) + (r + t), k - 1)
 
 
 def half_exp_f64(x: Any) -> Any:
     """e^x / 2, which overflows later than e^x; 0 <= x."""
-    k, r, t = exp_reduce_f64(clip_f64(x, 0.0, 711.0))
+    k, r, t = exp_reduce_f64(clip_f64(x, 0.0, 711.0), 0.0)
     return scale_f64(1.0 + (r + t), k - 1)
 
 
