@@ -1,0 +1,151 @@
+"""lgamma and digamma.
+
+Method: below 8 (7) the argument is moved into [1.5, 2.5) ([1, 2)) by the recurrence, its product (and the product's
+derivative) gathered on the way, for a minimax polynomial of our own that has the zero as a factor; above it Stirling's
+series, with minimax coefficients. Negative arguments are rare lanes, by reflection. float32 goes through float64.
+"""
+
+from typing import Any
+
+from funcgrad.compile.vecmath.helpers import copysign, f32, f64, libm_sin, libm_tan, poly, rarely, select
+from funcgrad.compile.vecmath.logarithms import log_f64, log_split_f64, log_sum_f64
+
+
+def lgamma_positive_f64(x: Any) -> Any:
+    """log(gamma(x)) for x > 0, with one logarithm: of x above 8, of the recurrence's product below."""
+    far = x >= 8.0
+    product = select(x < 0.5, x * (x + 1.0), select(x < 1.5, x, 1.0))
+    u = select(x < 0.5, x, select(x < 1.5, x - 1.0, x - 2.0))
+    for _ in range(6):
+        above = u >= 0.5
+        product = select(above, product * (u + 1.0), product)
+        u = select(above, u - 1.0, u)
+    u = select(far, 0.0, u)
+    v = u * poly(
+        u,
+        (
+            *(0.42278433509846713, 0.32246703342411326, -0.06735230105319817, 0.020580808427780338),
+            *(-0.007385551028664108, 0.0028905103310367256, -0.0011927539121671055, 0.0005096695153495292),
+            *(-0.0002231547473293316, 9.945767438755396e-05, -4.492639057101051e-05, 2.050558446690611e-05),
+            *(-9.43819084037341e-06, 4.384731552610059e-06, -2.0459798162750824e-06, 9.199906287943568e-07),
+            *(-4.2809533337930843e-07, 2.7879939333196307e-07, -1.361375157734298e-07),
+        ),
+    )
+    k, f = log_split_f64(select(far, x, product))
+    down = x < 1.5
+    log = log_sum_f64(k, f, select(far, -1.0, select(down, -v, v)))
+    inverse = 1.0 / x
+    series = inverse * poly(
+        inverse * inverse,
+        (
+            *(0.08333333333333333, -0.0027777777777776786, 0.000793650793515672, -0.0005952380249398887),
+            *(0.0008417328024916663, -0.0019149917461686642, 0.00620933751188416, -0.02087775104711264),
+        ),
+    )
+    stirling = (x - 0.5) * log + (series + 0.41893853320467274)
+    y = select(far, stirling, select(down, 0.0 - log, log))
+    return select(x == 0.0, float("inf"), select(x < float("inf"), y, x))
+
+
+def lgamma_reflected_f64(x: Any) -> Any:
+    """log|gamma(x)| for x < 0 by gamma(-a) gamma(a) = -pi / (a sin(pi a)); infinite at the integers."""
+    a = -x
+    fraction = a - ((a + 4503599627370496.0) - 4503599627370496.0)
+    sine = abs(libm_sin(3.141592653589793 * fraction)) * 0.3183098861837907
+    small = a < 1.0
+    y = -(log_f64(select(small, sine, a * sine)) + lgamma_positive_f64(select(small, a + 1.0, a)))
+    return select((a >= 4503599627370496.0) | (fraction == 0.0), float("inf"), y)
+
+
+def lgamma_reflected_f32(x: Any) -> Any:
+    """log|gamma(x)| for x < 0."""
+    return f32(lgamma_reflected_f64(f64(x)))
+
+
+def lgamma_f64(x: Any) -> Any:
+    """The logarithm of |gamma(x)|."""
+    return rarely(x < 0.0, lgamma_reflected_f64, x, lgamma_positive_f64(x))
+
+
+def lgamma_f32(x: Any) -> Any:
+    """The logarithm of |gamma(x)|."""
+    return rarely(x < f32(0.0), lgamma_reflected_f32, x, f32(lgamma_positive_f64(f64(x))))
+
+
+def digamma_positive_f64(x: Any) -> Any:
+    """The derivative of log(gamma(x)) for x > 0; slope / product is the sum of the 1 / (x + i) of the recurrence."""
+    far = x >= 7.0
+    below = x < 1.0
+    product = select(below, -x, 1.0)
+    slope = select(below, 1.0, 0.0)
+    t = select(below, x + 1.0, x)
+    head = select(below, x, x - 1.0)
+    for _ in range(5):
+        above = t >= 2.0
+        slope = select(above, slope * (t - 1.0) + product, slope)
+        product = select(above, product * (t - 1.0), product)
+        head = select(above, head - 1.0, head)
+        t = select(above, t - 1.0, t)
+    t = select(far, 1.5, t)
+    near = ((head - 0.46163214496836236) - -1.5522348162858677e-17) * poly(
+        t - 1.5,
+        (
+            0.951055876031833,
+            -0.4236274212814607,
+            0.2405424842407739,
+            -0.14840492305384975,
+            0.09498872445498371,
+            -0.061922133278181093,
+            0.04076083381023988,
+            -0.026975796553100645,
+            0.017907252496300704,
+            -0.011908222429434543,
+            0.007926943795345613,
+            -0.005279906837625049,
+            0.0035190141558897594,
+            -0.002345744336360785,
+            0.001556588029965039,
+            -0.0010351652615592166,
+            0.0007234755354869483,
+            -0.000490058486528613,
+            0.0002269524202570551,
+            -0.00013750279472718173,
+            0.0002599097379323132,
+            -0.00018378378175782555,
+        ),
+    )
+    inverse = select(far, 1.0, slope) / select(far, x, product)
+    square = inverse * inverse
+    series = poly(
+        square,
+        (
+            *(0.08333333333333333, -0.008333333333324327, 0.003968253958804898, -0.0041666628784337535),
+            *(0.007575007067805052, -0.021011065086707477, 0.07827489215607625, -0.26941251421200735),
+        ),
+    )
+    k, f = log_split_f64(x)
+    y = select(far, log_sum_f64(k, f, -(0.5 * inverse + square * series)), near + inverse)
+    return select(x < float("inf"), y, x)
+
+
+def digamma_reflected_f64(x: Any) -> Any:
+    """digamma(x) for x <= 0: digamma(1 - x) - pi / tan(pi x); nan at the integers, infinite at a zero by its sign."""
+    fraction = x - ((x - 4503599627370496.0) + 4503599627370496.0)
+    y = digamma_positive_f64(1.0 - x) - 3.141592653589793 / libm_tan(3.141592653589793 * fraction)
+    whole = (x <= -4503599627370496.0) | (fraction == 0.0)
+    return select(x == 0.0, copysign(float("inf"), -x), select(whole, float("nan"), y))
+
+
+def digamma_reflected_f32(x: Any) -> Any:
+    """digamma(x) for x <= 0."""
+    return f32(digamma_reflected_f64(f64(x)))
+
+
+def digamma_f64(x: Any) -> Any:
+    """The derivative of log(gamma(x))."""
+    return rarely(x <= 0.0, digamma_reflected_f64, x, digamma_positive_f64(x))
+
+
+def digamma_f32(x: Any) -> Any:
+    """The derivative of log(gamma(x))."""
+    return rarely(x <= f32(0.0), digamma_reflected_f32, x, f32(digamma_positive_f64(f64(x))))
