@@ -41,7 +41,7 @@ def _only(name: str, **options: Any) -> None:
             raise NotImplementedError(f"lax.linalg.{name}: {option}={value!r} is not offered; leave it out.")
 
 
-def _lower_half(x: Any, lower: bool) -> Any:
+def hermitian_of_half(x: Any, lower: bool) -> Any:
     """The Hermitian matrices whose lower (or upper) triangle is that of x."""
     n = shape_of(x)[-1]
     strict = np.tril(np.ones((n, n), bool), -1)
@@ -55,7 +55,7 @@ def cholesky(x: Any, *, symmetrize_input: bool = True) -> Any:
     Raises LinAlgError for matrices that are not positive definite.
     """
     x = _square("cholesky", x)
-    return wrap(rows.cholesky(x if symmetrize_input else _lower_half(x, True)))
+    return wrap(rows.cholesky(x if symmetrize_input else hermitian_of_half(x, True)))
 
 
 def cholesky_update(r_matrix: Any, w_vector: Any) -> Any:
@@ -73,7 +73,7 @@ def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True, sort_eige
     """
     x = _square("eigh", x)
     _only("eigh", implementation=implementation)
-    w, v = linalg.eigh(rows.hermitian(x) if symmetrize_input else _lower_half(x, lower))
+    w, v = linalg.eigh(rows.hermitian(x) if symmetrize_input else hermitian_of_half(x, lower))
     if subset_by_index is not None:
         rank = len(shape_of(w))
         w, v = (slice_axis(array_operand(a), *subset_by_index, axis) for a, axis in ((w, rank - 1), (v, rank)))

@@ -1,3 +1,4 @@
 """The scipy names, as jax.scipy has them."""
 
+from funcgrad.scipy import linalg as linalg
 from funcgrad.scipy import special as special
