@@ -2,3 +2,4 @@
 
 from funcgrad.scipy import linalg as linalg
 from funcgrad.scipy import special as special
+from funcgrad.scipy import stats as stats
