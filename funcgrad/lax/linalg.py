@@ -81,14 +81,14 @@ def eigh(x: Any, *, lower: bool = True, symmetrize_input: bool = True, sort_eige
 
 
 def eig(x: Any, *, compute_left_eigenvectors: bool = True, compute_right_eigenvectors: bool = True,
-        enable_eigvec_derivs: bool = False, implementation: None = None) -> list[Any]:  # fmt: skip
+        enable_eigvec_derivs: bool = False, implementation: None = None, use_magma: None = None) -> list[Any]:  # fmt: skip
     """Eigenvalues, then left, then right eigenvectors of general matrices, complex; the ones that were asked for.
 
     Left eigenvectors are the columns v with v^H x = w v^H, of length 1. Both kinds have derivatives, with or without
     enable_eigvec_derivs, which permits them; eigenvectors keep their phase.
     """
     x = _square("eig", x)
-    _only("eig", implementation=implementation)
+    _only("eig", implementation=implementation, use_magma=use_magma)
     complex_x = basics.convert(x, np.result_type(dtype_of(x), np.complex64))
     w, v = linalg.eig(complex_x)
     found = [w]
@@ -217,11 +217,12 @@ def symmetric_product(a_matrix: Any, c_matrix: Any, *, alpha: float = 1.0, beta:
     return wrap(product + c * beta if beta else product)
 
 
-def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any) -> Any:
+def tridiagonal_solve(dl: Any, d: Any, du: Any, b: Any, *, perturb_singular: bool = False) -> Any:
     """x of a x = b for matrices with diagonals dl (below; dl[0] is not read), d and du (above; du[-1] is not read).
 
     The matrices (..., n, n) are made whole: memory grows with n * n.
     """
+    _only("tridiagonal_solve", perturb_singular=perturb_singular or None)
     dl, d, du, b = _inexact("tridiagonal_solve", dl, d, du, b)
     n = shape_of(d)[-1]
     if shape_of(dl) != shape_of(d) or shape_of(du) != shape_of(d) or shape_of(b)[:-1] != shape_of(d):

@@ -43,7 +43,7 @@ def _squarings(a: Any) -> Any:
 
 def _known(x: Any) -> Any:
     """The value underneath, or None where the trace has types only."""
-    while type(x) is Tracer and x.trace.mode != "abstract":
+    while type(x) is Tracer and x.owner.mode != "abstract":
         x = x.value
     return None if type(x) is Tracer else np.asarray(x)
 

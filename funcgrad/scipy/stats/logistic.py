@@ -46,9 +46,9 @@ def ppf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     return wrap(within(inside, loc + scale * (log_of(safe) - log_of(1.0 - safe)), np.nan))
 
 
-def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
-    """The inverse of sf; nan for q outside [0, 1]."""
-    q, loc, scale = floats(q, loc, scale)
-    inside = (q >= 0) & (q <= 1)
-    safe = within(inside, q, 0.5)
+def isf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    """The inverse of sf; nan for x outside [0, 1]."""
+    x, loc, scale = floats(x, loc, scale)
+    inside = (x >= 0) & (x <= 1)
+    safe = within(inside, x, 0.5)
     return wrap(within(inside, loc - scale * (log_of(safe) - log_of(1.0 - safe)), np.nan))
