@@ -162,6 +162,24 @@ def test_ufunc_is_traceable_and_says_what_it_is():
         jnp.frompyfunc(lambda a: a, 1, 1).reduce(X)
 
 
+PAIRS = ["add", "subtract", "multiply", "maximum", "divide", "logaddexp", "hypot", "fmod"]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_rooms_own_functions_have_the_methods(name):
+    ours, numpys = getattr(jnp, name), getattr(np, name)
+    x, y = np.abs(X) + 0.5, np.abs(T[0, 0]) + 0.5
+    cases = [("outer", (x, y)), ("reduce", (x,)), ("accumulate", (x, 1)), ("reduceat", (x, [0, 2, 1], 1))]
+    for method, args in cases:
+        f = lambda v: getattr(ours, method)(v, *args[1:])
+        np.testing.assert_allclose(everywhere(f, x), getattr(numpys, method)(*args), rtol=1e-12)
+        fg.testing.check_grads(f, (x,), 1)
+    changed = x.copy()
+    numpys.at(changed, [0, 2, 0], y)
+    np.testing.assert_allclose(ours.at(x, [0, 2, 0], y, inplace=False), changed)
+    assert (ours.nin, ours.nout, ours.identity) == (2, 1, numpys.identity)
+
+
 # ---- text, files, grids ----
 
 
@@ -200,6 +218,8 @@ def test_files(tmp_path):
         with jnp.load(tmp_path / "y.npz") as both:
             np.testing.assert_array_equal(both["arr_0"], X)
             np.testing.assert_array_equal(both["name"], 2 * X)
+    jnp.save(tmp_path / "words.npy", np.array(["a", "bc"]))
+    assert list(jnp.load(tmp_path / "words.npy")) == ["a", "bc"]
     X.tofile(tmp_path / "raw")
     np.testing.assert_array_equal(jnp.fromfile(tmp_path / "raw"), X.ravel())
 

@@ -10,7 +10,6 @@ import numpy as np
 from funcgrad.core.array import unwrap, wrap
 from funcgrad.core.tracing import Tracer
 from funcgrad.numpy.operators import dispatch
-from funcgrad.numpy.wrapping import operand
 
 get_printoptions = np.get_printoptions
 set_printoptions = np.set_printoptions
@@ -69,7 +68,7 @@ def load(file: IO[bytes] | str | os.PathLike[Any], mmap_mode: Any = None, allow_
          fix_imports: bool = True, encoding: Any = "ASCII", **options: Any) -> Any:  # fmt: skip
     """The array in a .npy file, or the mapping of arrays in a .npz file, as numpy.load."""
     found = np.load(file, mmap_mode, allow_pickle, fix_imports, encoding, **options)
-    return wrap(operand(found)) if isinstance(found, np.ndarray) else found
+    return wrap(found) if isinstance(found, np.ndarray) and found.dtype.kind in "biufc" else found
 
 
 def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:

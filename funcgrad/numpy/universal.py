@@ -1,4 +1,8 @@
-"""ufunc and frompyfunc: a function of scalars with reduce, accumulate, outer, at and reduceat, as jax.numpy has them."""
+"""ufunc and frompyfunc: a function of scalars with reduce, accumulate, outer, at and reduceat, as jax.numpy has them.
+
+The room's own functions of two arguments, `add` and so on, get the same methods here; the reductions gave some of them
+faster ones before.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import shape_of
+from funcgrad.numpy import flat_ufuncs, ufuncs
 from funcgrad.numpy.axes import axis_of
 from funcgrad.numpy.indexing import read, write
 from funcgrad.numpy.mapping import vectorize
@@ -165,3 +170,21 @@ def _flat_mask(where: Any, shape: tuple[int, ...]) -> Any:
 def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: Any = None) -> ufunc:
     """A ufunc from a traceable function of `nin` scalars with `nout` results."""
     return ufunc(func, nin, nout, identity=identity)
+
+
+_METHODS = ("reduce", "accumulate", "outer", "at", "reduceat")
+
+
+def _attach(function: Callable[..., Any], numpys: np.ufunc) -> None:
+    """Gives a function of the room the methods and attributes of NumPy's ufunc that it does not have."""
+    own = ufunc(function, numpys.nin, numpys.nout, name=numpys.__name__, identity=numpys.identity)
+    own._vectorized = function
+    found = {name: getattr(own, name) for name in (*_METHODS, "nin", "nout", "nargs", "identity")}
+    vars(function).update({k: v for k, v in found.items() if k not in vars(function)})
+
+
+for _module in (ufuncs, flat_ufuncs):
+    for _name, _function in list(vars(_module).items()):
+        _numpys = vars(np).get(_name)
+        if isinstance(_numpys, np.ufunc) and _numpys.signature is None and (_numpys.nin, _numpys.nout) == (2, 1):
+            _attach(_function, _numpys)
