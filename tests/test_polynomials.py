@@ -95,11 +95,6 @@ def test_kaiser_of_a_traced_beta():
         np.testing.assert_allclose(fg.jit(lambda b, n=n: signal.kaiser(n, b))(2.5), np.kaiser(n, 2.5))
 
 
-def test_frompyfunc():
-    f = signal.frompyfunc(lambda a, b: a + 2 * b, 2, 1)
-    assert list(f(np.arange(3), 1)) == [2, 3, 4]
-
-
 @pytest.mark.parametrize("bitorder", ["big", "little"])
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 def test_bits(bitorder, axis):

@@ -1,5 +1,10 @@
 """jax.lax's functions of arrays, with its names, signatures and strictness; control flow comes with a later release."""
 
+from funcgrad.lax import linalg as linalg
+from funcgrad.lax.bits import bitcast_convert_type as bitcast_convert_type
+from funcgrad.lax.bits import clz as clz
+from funcgrad.lax.bits import mulhi as mulhi
+from funcgrad.lax.bits import optimization_barrier as optimization_barrier
 from funcgrad.lax.elementwise import abs as abs
 from funcgrad.lax.elementwise import acos as acos
 from funcgrad.lax.elementwise import acosh as acosh
@@ -62,6 +67,7 @@ from funcgrad.lax.elementwise import square as square
 from funcgrad.lax.elementwise import sub as sub
 from funcgrad.lax.elementwise import tan as tan
 from funcgrad.lax.elementwise import tanh as tanh
+from funcgrad.lax.fourier import fft as fft
 from funcgrad.lax.indexing import GatherDimensionNumbers as GatherDimensionNumbers
 from funcgrad.lax.indexing import GatherScatterMode as GatherScatterMode
 from funcgrad.lax.indexing import ScatterDimensionNumbers as ScatterDimensionNumbers
@@ -73,6 +79,15 @@ from funcgrad.lax.indexing import scatter_max as scatter_max
 from funcgrad.lax.indexing import scatter_min as scatter_min
 from funcgrad.lax.indexing import scatter_mul as scatter_mul
 from funcgrad.lax.indexing import scatter_sub as scatter_sub
+from funcgrad.lax.layout import broadcast_like as broadcast_like
+from funcgrad.lax.layout import broadcast_to_rank as broadcast_to_rank
+from funcgrad.lax.layout import collapse as collapse
+from funcgrad.lax.layout import dtype as dtype
+from funcgrad.lax.layout import empty as empty
+from funcgrad.lax.layout import shape_as_value as shape_as_value
+from funcgrad.lax.layout import stack as stack
+from funcgrad.lax.layout import tile as tile
+from funcgrad.lax.layout import unstack as unstack
 from funcgrad.lax.reduction import argmax as argmax
 from funcgrad.lax.reduction import argmin as argmin
 from funcgrad.lax.reduction import batch_matmul as batch_matmul
@@ -92,6 +107,12 @@ from funcgrad.lax.reduction import reduce_precision as reduce_precision
 from funcgrad.lax.reduction import reduce_prod as reduce_prod
 from funcgrad.lax.reduction import reduce_sum as reduce_sum
 from funcgrad.lax.reduction import reduce_xor as reduce_xor
+from funcgrad.lax.scatter_apply import scatter_apply as scatter_apply
+from funcgrad.lax.settings import DotDimensionNumbers as DotDimensionNumbers
+from funcgrad.lax.settings import FftType as FftType
+from funcgrad.lax.settings import Precision as Precision
+from funcgrad.lax.settings import PrecisionLike as PrecisionLike
+from funcgrad.lax.settings import RoundingMethod as RoundingMethod
 from funcgrad.lax.shape import broadcast as broadcast
 from funcgrad.lax.shape import broadcast_in_dim as broadcast_in_dim
 from funcgrad.lax.shape import broadcast_shapes as broadcast_shapes
@@ -116,6 +137,13 @@ from funcgrad.lax.shape import slice_in_dim as slice_in_dim
 from funcgrad.lax.shape import split as split
 from funcgrad.lax.shape import squeeze as squeeze
 from funcgrad.lax.shape import transpose as transpose
+from funcgrad.lax.shape_parameters import igamma_grad_a as igamma_grad_a
+from funcgrad.lax.shape_parameters import random_gamma_grad as random_gamma_grad
+from funcgrad.lax.sorting import approx_max_k as approx_max_k
+from funcgrad.lax.sorting import approx_min_k as approx_min_k
+from funcgrad.lax.sorting import sort as sort
+from funcgrad.lax.sorting import sort_key_val as sort_key_val
+from funcgrad.lax.sorting import top_k as top_k
 from funcgrad.lax.special import bessel_i0e as bessel_i0e
 from funcgrad.lax.special import bessel_i1e as bessel_i1e
 from funcgrad.lax.special import betainc as betainc

@@ -11,6 +11,7 @@ from funcgrad import tree
 from funcgrad.core.array import wrap
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import dtype_of, shape_of
+from funcgrad.lax.settings import check_precision
 from funcgrad.numpy.axes import axis_of
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops import basics, cumulative
@@ -117,6 +118,7 @@ def dot_general(
     The result's axes: batch, the rest of lhs, the rest of rhs. `precision` is JAX's choice of hardware precision; a CPU
     computes in full, which is every choice's upper bound.
     """
+    check_precision("dot_general", precision)
     (xc, yc), (xb, yb) = dimension_numbers
     dims = ((tuple(xc), tuple(yc)), (tuple(xb), tuple(yb)))
     x, y = array_operand(lhs), array_operand(rhs)
@@ -126,9 +128,12 @@ def dot_general(
     return wrap(out if preferred_element_type is None else basics.convert(out, preferred_element_type))
 
 
-def dot(lhs: Any, rhs: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
-    """The product of vectors and matrices over the last axis of lhs and the first of rhs."""
+def dot(lhs: Any, rhs: Any, *, dimension_numbers: Any = None, precision: Any = None,
+        preferred_element_type: Any = None) -> Any:  # fmt: skip
+    """The product of vectors and matrices over the last axis of lhs and the first of rhs; or as dimension_numbers say."""
     x, y = array_operand(lhs), array_operand(rhs)
+    if dimension_numbers is not None:
+        return dot_general(x, y, dimension_numbers, precision, preferred_element_type)
     if not 1 <= len(shape_of(x)) <= 2 or not 1 <= len(shape_of(y)) <= 2:
         raise TypeError(
             f"lax.dot takes vectors and matrices, got shapes {shape_of(x)} and {shape_of(y)}; use dot_general."

@@ -13,7 +13,6 @@ from funcgrad.core.array import wrap
 from funcgrad.core.tracing import dtype_of, shape_of
 from funcgrad.lax.elementwise import same_types
 from funcgrad.numpy.axes import axis_of
-from funcgrad.numpy.shape import expand_dims as expand_dims
 from funcgrad.numpy.shape import permuted
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.numpy.wrapping import operand as as_operand
@@ -92,6 +91,17 @@ def squeeze(array: Any, dimensions: Sequence[int]) -> Any:
     if any(shape[d] != 1 for d in gone):
         raise ValueError(f"lax.squeeze: axes {sorted(gone)} of shape {shape} must have size 1.")
     return wrap(basics.reshape(x, shape=tuple(n for i, n in enumerate(shape) if i not in gone)))
+
+
+def expand_dims(array: Any, dimensions: Sequence[int]) -> Any:
+    """`array` with axes of size 1 at these places of the result. Raises ValueError if a place is named twice."""
+    x = array_operand(array)
+    rank = len(shape_of(x)) + len(tuple(dimensions))
+    places = {axis_of(d, rank, "expand_dims") for d in dimensions}
+    if len(places) != len(tuple(dimensions)):
+        raise ValueError(f"lax.expand_dims: {tuple(dimensions)} names a place twice.")
+    rest = iter(shape_of(x))
+    return wrap(basics.reshape(x, shape=tuple(1 if i in places else next(rest) for i in range(rank))))
 
 
 def concatenate(operands: Sequence[Any], dimension: int) -> Any:
@@ -221,5 +231,5 @@ def dynamic_update_index_in_dim(operand: Any, update: Any, index: Any, axis: int
     x, new = array_operand(operand), array_operand(update)
     axis = axis_of(axis, len(shape_of(x)), "dynamic_update_index_in_dim")
     if len(shape_of(new)) != len(shape_of(x)):
-        new = expand_dims(new, axis)
+        new = expand_dims(new, (axis,))
     return dynamic_update_slice_in_dim(x, new, index, axis, allow_negative_indices=allow_negative_indices)

@@ -128,6 +128,12 @@ from funcgrad.numpy.flat_ufuncs import rint as rint
 from funcgrad.numpy.flat_ufuncs import signbit as signbit
 from funcgrad.numpy.flat_ufuncs import spacing as spacing
 from funcgrad.numpy.flat_ufuncs import trunc as trunc
+from funcgrad.numpy.grids import c_ as c_
+from funcgrad.numpy.grids import index_exp as index_exp
+from funcgrad.numpy.grids import mgrid as mgrid
+from funcgrad.numpy.grids import ogrid as ogrid
+from funcgrad.numpy.grids import r_ as r_
+from funcgrad.numpy.grids import s_ as s_
 from funcgrad.numpy.histograms import bincount as bincount
 from funcgrad.numpy.histograms import digitize as digitize
 from funcgrad.numpy.histograms import histogram as histogram
@@ -162,6 +168,9 @@ from funcgrad.numpy.joining import tile as tile
 from funcgrad.numpy.joining import unstack as unstack
 from funcgrad.numpy.joining import vsplit as vsplit
 from funcgrad.numpy.joining import vstack as vstack
+from funcgrad.numpy.mapping import apply_along_axis as apply_along_axis
+from funcgrad.numpy.mapping import apply_over_axes as apply_over_axes
+from funcgrad.numpy.mapping import vectorize as vectorize
 from funcgrad.numpy.nan_reductions import nanargmax as nanargmax
 from funcgrad.numpy.nan_reductions import nanargmin as nanargmin
 from funcgrad.numpy.nan_reductions import nanmax as nanmax
@@ -183,6 +192,19 @@ from funcgrad.numpy.polynomials import polysub as polysub
 from funcgrad.numpy.polynomials import polyval as polyval
 from funcgrad.numpy.polynomials import roots as roots
 from funcgrad.numpy.polynomials import vander as vander
+from funcgrad.numpy.printing import array2string as array2string
+from funcgrad.numpy.printing import array_repr as array_repr
+from funcgrad.numpy.printing import array_str as array_str
+from funcgrad.numpy.printing import fromfile as fromfile
+from funcgrad.numpy.printing import get_printoptions as get_printoptions
+from funcgrad.numpy.printing import isscalar as isscalar
+from funcgrad.numpy.printing import iterable as iterable
+from funcgrad.numpy.printing import load as load
+from funcgrad.numpy.printing import printoptions as printoptions
+from funcgrad.numpy.printing import save as save
+from funcgrad.numpy.printing import savez as savez
+from funcgrad.numpy.printing import savez_compressed as savez_compressed
+from funcgrad.numpy.printing import set_printoptions as set_printoptions
 from funcgrad.numpy.products import cross as cross
 from funcgrad.numpy.products import dot as dot
 from funcgrad.numpy.products import einsum as einsum
@@ -277,7 +299,6 @@ from funcgrad.numpy.shape import swapaxes as swapaxes
 from funcgrad.numpy.shape import transpose as transpose
 from funcgrad.numpy.signal import bartlett as bartlett
 from funcgrad.numpy.signal import blackman as blackman
-from funcgrad.numpy.signal import frompyfunc as frompyfunc
 from funcgrad.numpy.signal import hamming as hamming
 from funcgrad.numpy.signal import hanning as hanning
 from funcgrad.numpy.signal import kaiser as kaiser
@@ -378,3 +399,5 @@ from funcgrad.numpy.ufuncs import subtract as subtract
 from funcgrad.numpy.ufuncs import tan as tan
 from funcgrad.numpy.ufuncs import tanh as tanh
 from funcgrad.numpy.ufuncs import true_divide as true_divide
+from funcgrad.numpy.universal import frompyfunc as frompyfunc
+from funcgrad.numpy.universal import ufunc as ufunc

@@ -1,8 +1,7 @@
-"""Windows, bits packed into bytes, and frompyfunc."""
+"""Windows, and bits packed into bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,11 +52,6 @@ def kaiser(M: int, beta: Any) -> Array:
         return wrap(np.ones(1) + np.multiply(beta, 0.0))
     i0 = dispatch[np.i0]
     return wrap(i0(beta * np.sqrt(1 - place * place)) / i0(beta))
-
-
-def frompyfunc(func: Callable[..., Any], /, nin: int, nout: int, *, identity: Any = None) -> Any:
-    """numpy.frompyfunc: a ufunc on objects. It calls Python for every value, so it does not take traced arrays."""
-    return np.frompyfunc(func, nin, nout, identity=identity)
 
 
 def _order(name: str, bitorder: str) -> np.ndarray:

@@ -1,0 +1,29 @@
+"""jax.scipy.stats' names: densities and distribution functions, one module for each distribution."""
+
+from funcgrad.scipy.stats import bernoulli as bernoulli
+from funcgrad.scipy.stats import beta as beta
+from funcgrad.scipy.stats import betabinom as betabinom
+from funcgrad.scipy.stats import binom as binom
+from funcgrad.scipy.stats import cauchy as cauchy
+from funcgrad.scipy.stats import chi2 as chi2
+from funcgrad.scipy.stats import dirichlet as dirichlet
+from funcgrad.scipy.stats import expon as expon
+from funcgrad.scipy.stats import gamma as gamma
+from funcgrad.scipy.stats import gennorm as gennorm
+from funcgrad.scipy.stats import geom as geom
+from funcgrad.scipy.stats import gumbel_l as gumbel_l
+from funcgrad.scipy.stats import gumbel_r as gumbel_r
+from funcgrad.scipy.stats import laplace as laplace
+from funcgrad.scipy.stats import logistic as logistic
+from funcgrad.scipy.stats import multinomial as multinomial
+from funcgrad.scipy.stats import multivariate_normal as multivariate_normal
+from funcgrad.scipy.stats import nbinom as nbinom
+from funcgrad.scipy.stats import norm as norm
+from funcgrad.scipy.stats import pareto as pareto
+from funcgrad.scipy.stats import poisson as poisson
+from funcgrad.scipy.stats import t as t
+from funcgrad.scipy.stats import truncnorm as truncnorm
+from funcgrad.scipy.stats import uniform as uniform
+from funcgrad.scipy.stats import vonmises as vonmises
+from funcgrad.scipy.stats import wrapcauchy as wrapcauchy
+from funcgrad.scipy.stats.errors_of_means import sem as sem
