@@ -15,6 +15,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import argument_name, flatten_arrays, function_name, normalize_argnums
+from funcgrad.compile import execute as execute
 from funcgrad.core.array import wrap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of

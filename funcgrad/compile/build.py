@@ -20,8 +20,11 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
+from funcgrad.compile import functions
 from funcgrad.compile.vecmath import (
+    error_functions,
     exponentials,
+    gammas,
     hyperbolic,
     inverse_hyperbolic,
     inverse_trigonometric,
@@ -41,6 +44,7 @@ _machine: list[Any] = []
 
 _VECTOR_MODULES = (
     exponentials, logarithms, trigonometric, hyperbolic, inverse_trigonometric, inverse_hyperbolic, powers,
+    error_functions, gammas,
 )  # fmt: skip
 
 
@@ -270,8 +274,30 @@ class _Builder:
             return Value(self.b.srem(args[0].ref, args[1].ref), "i64")
         if name.startswith("gemm_"):
             return self.gemm(name[5:], [a.ref for a in args])
+        base, _, kind = name.rpartition("_")
+        if base == "fmod":
+            return Value(self.b.frem(args[0].ref, args[1].ref), kind)
+        if base in functions.SOURCES:
+            return self.inline(base, kind, args)
         function = define(ir, self.module, vector_function(name))
         return Value(self.b.call(function, [a.ref for a in args]), args[0].kind)
+
+    def inline(self, name: str, kind: str, args: Sequence[Value]) -> Value:
+        """A function of functions.py, written out."""
+        (function,) = ast.parse(functions.SOURCES[name]).body
+        assert isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call):
+                called = node.func.id  # type: ignore[attr-defined]
+                node.func.id = kind if called == "K" else called if called in PLAIN else f"{called}_{kind}"  # type: ignore[attr-defined]
+        outer = self.values
+        self.values = {a.arg: v for a, v in zip(function.args.args, args, strict=True)}
+        self.statements(function.body[:-1])
+        result = function.body[-1]
+        assert isinstance(result, ast.Return) and result.value is not None
+        found = self.expression(result.value)
+        self.values = outer
+        return found
 
     def memory(self, name: str, nodes: Sequence[ast.expr]) -> Value:
         action, kind = name.split("_")
@@ -368,6 +394,10 @@ INTRINSICS = {
     "rint": "llvm.rint",
     "sqrt": "llvm.sqrt",
 }
+
+
+PLAIN = frozenset({"select", "maximum", "minimum", *INTRINSICS})
+"""Functions of the language that are the same for every kind."""
 
 
 def constant(value: Any) -> Value:

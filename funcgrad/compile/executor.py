@@ -106,7 +106,9 @@ class Executable:
             found = self._product(eq)
             if found is not None:
                 return found
-        reads = [p.base for a in eq.inputs if isinstance(a, Var) and isinstance((p := self.lowered.sources[a]).base, Var)]
+        reads = [
+            p.base for a in eq.inputs if isinstance(a, Var) and isinstance((p := self.lowered.sources[a]).base, Var)
+        ]
         return HostStep(eq, reads, list(eq.outputs), eq.primitive.name)
 
     def _kernel(self, k: Kernel) -> NativeStep:
@@ -182,7 +184,12 @@ class Executable:
             address + 8 * check_at, len(sizes),
         ]  # fmt: skip
         for n, (entry, function) in enumerate(natives):
-            words[steps_at + 4 * n : steps_at + 4 * n + 4] = [function, address + 8 * table_at, entry.units, entry.grain]
+            words[steps_at + 4 * n : steps_at + 4 * n + 4] = [
+                function,
+                address + 8 * table_at,
+                entry.units,
+                entry.grain,
+            ]
             for v, offset in entry.pointers:
                 if v in number:
                     words[patch_at : patch_at + 3] = [address + 8 * table_at, number[v], offset]
@@ -289,7 +296,9 @@ class Executable:
 
 def strided(base: np.ndarray, layout: Layout | None, kind: ArrayType) -> np.ndarray:
     """The view of a buffer that a layout describes, read-only."""
-    if layout is None or (base.shape == kind.shape and layout.offset == 0 and base.flags.c_contiguous and _c_order(layout)):
+    if layout is None or (
+        base.shape == kind.shape and layout.offset == 0 and base.flags.c_contiguous and _c_order(layout)
+    ):
         return base.view(np.ndarray)
     size = base.dtype.itemsize
     flat = base.reshape(-1).view(np.ndarray)

@@ -88,7 +88,11 @@ def offsets_hold() -> bool:
     def word(at: int, obj: Any = x) -> int:
         return ctypes.c_int64.from_address(id(obj) + at).value
 
-    if word(_Offsets.type) != id(np.ndarray) or word(_Offsets.data) != x.ctypes.data or word(_Offsets.descr) != id(x.dtype):
+    if (
+        word(_Offsets.type) != id(np.ndarray)
+        or word(_Offsets.data) != x.ctypes.data
+        or word(_Offsets.descr) != id(x.dtype)
+    ):
         return False
     if ctypes.c_int32.from_address(id(x) + _Offsets.ndim).value != 2:
         return False
