@@ -14,6 +14,8 @@ from funcgrad.compile.vecmath.helpers import (
     f32_of_bits,
     f64,
     f64_of_bits,
+    inf,
+    nan,
     poly,
     rarely,
     select,
@@ -158,8 +160,8 @@ def erfinv_f32(x: Any) -> Any:
     )
     y = select(w < f32(5.0), x + x * near, x * far)
     a = abs(x)
-    y = select(a == f32(1.0), copysign(f32(float("inf")), x), y)
-    return select(a > f32(1.0), f32(float("nan")), y)
+    y = select(a == f32(1.0), copysign(f32(inf), x), y)
+    return select(a > f32(1.0), f32(nan), y)
 
 
 def erfinv_edge_f64(x: Any) -> Any:
@@ -177,7 +179,7 @@ def erfinv_edge_f64(x: Any) -> Any:
         ),
     )
     y = y + (erfc_far_f64(y) - (1.0 - a)) / (1.1283791670955126 * exp_f64(-y * y))
-    return copysign(select(a < 1.0, y, select(a == 1.0, float("inf"), float("nan"))), x)
+    return copysign(select(a < 1.0, y, select(a == 1.0, inf, nan)), x)
 
 
 def erfinv_f64(x: Any) -> Any:

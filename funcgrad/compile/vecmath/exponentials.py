@@ -120,7 +120,7 @@ def expm1_f64(x: Any) -> Any:
 
 
 def expit_f32(x: Any) -> Any:
-    """The logistic function 1 / (1 + e^-x), from e = e^-|x|. What 1 + e loses is taken off the numerator, times 1 / (1 + e) roughly."""
+    """The logistic function from e = e^-|x|; what 1 + e loses is taken off the numerator (lost: that by 1 + e, roughly)."""
     k, r, t = exp_reduce_f32(clip_f32(-abs(x), f32(-104.0), f32(0.0)), f32(0.0))
     c = f32(1.0) + r
     low = (r - (c - f32(1.0))) + t
@@ -132,7 +132,7 @@ def expit_f32(x: Any) -> Any:
 
 
 def expit_f64(x: Any) -> Any:
-    """The logistic function 1 / (1 + e^-x), from e = e^-|x|. What 1 + e loses is taken off the numerator, times 1 / (1 + e) roughly."""
+    """The logistic function from e = e^-|x|; what 1 + e loses is taken off the numerator (lost: that by 1 + e, roughly)."""
     k, r, t = exp_reduce_f64(clip_f64(-abs(x), -746.0, 0.0), 0.0)
     c = 1.0 + r
     low = (r - (c - 1.0)) + t

@@ -7,7 +7,18 @@ series, with minimax coefficients. Negative arguments are rare lanes, by reflect
 
 from typing import Any
 
-from funcgrad.compile.vecmath.helpers import copysign, f32, f64, libm_sin, libm_tan, poly, rarely, select
+from funcgrad.compile.vecmath.helpers import (
+    copysign,
+    f32,
+    f64,
+    inf,
+    libm_sin,
+    libm_tan,
+    nan,
+    poly,
+    rarely,
+    select,
+)
 from funcgrad.compile.vecmath.logarithms import log_f64, log_split_f64, log_sum_f64
 
 
@@ -44,7 +55,7 @@ def lgamma_positive_f64(x: Any) -> Any:
     )
     stirling = (x - 0.5) * log + (series + 0.41893853320467274)
     y = select(far, stirling, select(down, 0.0 - log, log))
-    return select(x == 0.0, float("inf"), select(x < float("inf"), y, x))
+    return select(x == 0.0, inf, select(x < inf, y, x))
 
 
 def lgamma_reflected_f64(x: Any) -> Any:
@@ -54,7 +65,7 @@ def lgamma_reflected_f64(x: Any) -> Any:
     sine = abs(libm_sin(3.141592653589793 * fraction)) * 0.3183098861837907
     small = a < 1.0
     y = -(log_f64(select(small, sine, a * sine)) + lgamma_positive_f64(select(small, a + 1.0, a)))
-    return select((a >= 4503599627370496.0) | (fraction == 0.0), float("inf"), y)
+    return select((a >= 4503599627370496.0) | (fraction == 0.0), inf, y)
 
 
 def lgamma_reflected_f32(x: Any) -> Any:
@@ -125,7 +136,7 @@ def digamma_positive_f64(x: Any) -> Any:
     )
     k, f = log_split_f64(x)
     y = select(far, log_sum_f64(k, f, -(0.5 * inverse + square * series)), near + inverse)
-    return select(x < float("inf"), y, x)
+    return select(x < inf, y, x)
 
 
 def digamma_reflected_f64(x: Any) -> Any:
@@ -133,7 +144,7 @@ def digamma_reflected_f64(x: Any) -> Any:
     fraction = x - ((x - 4503599627370496.0) + 4503599627370496.0)
     y = digamma_positive_f64(1.0 - x) - 3.141592653589793 / libm_tan(3.141592653589793 * fraction)
     whole = (x <= -4503599627370496.0) | (fraction == 0.0)
-    return select(x == 0.0, copysign(float("inf"), -x), select(whole, float("nan"), y))
+    return select(x == 0.0, copysign(inf, -x), select(whole, nan, y))
 
 
 def digamma_reflected_f32(x: Any) -> Any:

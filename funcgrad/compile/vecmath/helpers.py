@@ -1,7 +1,7 @@
 """What the functions of this folder are written with, besides + - * / and comparisons.
 
 As plain Python these work on NumPy scalars and arrays, so every function here can be tried and tested without a
-compiler. `lowering.py` runs the same functions on its own values to get LLVM, and `numba_helpers.py` is the numba text of
+compiler. `lowering.py` runs the same functions on its own values to get LLVM, and `source.py` holds numba's text of
 the same names for a vendored kernel.
 """
 
@@ -12,16 +12,8 @@ import numpy as np
 
 f32 = np.float32
 f64 = np.float64
-
-
-def i32(i: Any) -> Any:
-    """The low 32 bits of an integer, as an int32."""
-    return np.asarray(i).astype(np.int32)[()]
-
-
-def i64(i: Any) -> Any:
-    """An integer as an int64."""
-    return np.asarray(i).astype(np.int64)[()]
+inf = float("inf")
+nan = float("nan")
 
 
 def bits(x: Any) -> Any:

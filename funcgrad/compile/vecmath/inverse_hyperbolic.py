@@ -3,7 +3,7 @@
 from typing import Any
 
 from funcgrad.compile.vecmath.exponentials import clip_f32, clip_f64
-from funcgrad.compile.vecmath.helpers import copysign, f32, poly, select, sqrt
+from funcgrad.compile.vecmath.helpers import copysign, f32, inf, nan, poly, select, sqrt
 from funcgrad.compile.vecmath.logarithms import log_split_f32, log_split_f64, log_sum_f32, log_sum_f64
 
 
@@ -16,7 +16,7 @@ def asinh_f32(x: Any) -> Any:
     c = clip_f32(a, f32(0.0), f32(16384.0))
     q = c * c / (f32(1.0) + sqrt(f32(1.0) + c * c))
     y = select(a < f32(0.5), near, log1p_sum_f32(c, q, far, a))
-    return copysign(select(a < f32(float("inf")), y, a), x)
+    return copysign(select(a < f32(inf), y, a), x)
 
 
 def acosh_f32(x: Any) -> Any:
@@ -26,8 +26,8 @@ def acosh_f32(x: Any) -> Any:
     s = sqrt(t * t + (t + t))
     big = select(s > t, s, t)
     y = log1p_sum_f32(big, select(s > t, t, s), far, x)
-    y = select(x < f32(float("inf")), y, x)
-    return select(x < f32(1.0), f32(float("nan")), y)
+    y = select(x < f32(inf), y, x)
+    return select(x < f32(1.0), f32(nan), y)
 
 
 def atanh_f32(x: Any) -> Any:
@@ -35,8 +35,8 @@ def atanh_f32(x: Any) -> Any:
     a = abs(x)
     d = a + a
     y = f32(0.5) * log1p_sum_f32(d, d * a / (f32(1.0) - a), a >= f32(1.0), a)
-    y = select(a < f32(1e-4), a, select(a == f32(1.0), f32(float("inf")), y))
-    return copysign(select(a > f32(1.0), f32(float("nan")), y), x)
+    y = select(a < f32(1e-4), a, select(a == f32(1.0), f32(inf), y))
+    return copysign(select(a > f32(1.0), f32(nan), y), x)
 
 
 def log1p_sum_f32(a: Any, q: Any, far: Any, x: Any) -> Any:
@@ -65,7 +65,7 @@ def asinh_f64(x: Any) -> Any:
     c = clip_f64(a, 0.0, 268435456.0)
     q = c * c / (1.0 + sqrt(1.0 + c * c))
     y = select(a < 0.5, a + a * z * p, log1p_sum_f64(c, q, far, a))
-    return copysign(select(a < float("inf"), y, a), x)
+    return copysign(select(a < inf, y, a), x)
 
 
 def acosh_f64(x: Any) -> Any:
@@ -75,8 +75,8 @@ def acosh_f64(x: Any) -> Any:
     s = sqrt(t * t + (t + t))
     big = select(s > t, s, t)
     y = log1p_sum_f64(big, select(s > t, t, s), far, x)
-    y = select(x < float("inf"), y, x)
-    return select(x < 1.0, float("nan"), y)
+    y = select(x < inf, y, x)
+    return select(x < 1.0, nan, y)
 
 
 def atanh_f64(x: Any) -> Any:
@@ -84,8 +84,8 @@ def atanh_f64(x: Any) -> Any:
     a = abs(x)
     d = a + a
     y = 0.5 * log1p_sum_f64(d, d * a / (1.0 - a), a >= 1.0, a)
-    y = select(a < 1e-9, a, select(a == 1.0, float("inf"), y))
-    return copysign(select(a > 1.0, float("nan"), y), x)
+    y = select(a < 1e-9, a, select(a == 1.0, inf, y))
+    return copysign(select(a > 1.0, nan, y), x)
 
 
 def log1p_sum_f64(a: Any, q: Any, far: Any, x: Any) -> Any:

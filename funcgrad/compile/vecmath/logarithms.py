@@ -7,7 +7,7 @@ with coefficients of our own.
 
 from typing import Any
 
-from funcgrad.compile.vecmath.helpers import bits, f32, f32_of_bits, f64_of_bits, poly, select
+from funcgrad.compile.vecmath.helpers import bits, f32, f32_of_bits, f64_of_bits, inf, nan, poly, select
 
 
 def log_split_f32(x: Any) -> Any:
@@ -59,14 +59,14 @@ def log1p_tail_f64(f: Any) -> Any:
 
 def log_edges_f32(x: Any, y: Any) -> Any:
     """y = log(x) with the values at 0, infinity and where there is none put right."""
-    y = select(x < f32(float("inf")), y, x)
-    return select(x > f32(0.0), y, select(x == f32(0.0), f32(float("-inf")), f32(float("nan"))))
+    y = select(x < f32(inf), y, x)
+    return select(x > f32(0.0), y, select(x == f32(0.0), -f32(inf), f32(nan)))
 
 
 def log_edges_f64(x: Any, y: Any) -> Any:
     """y = log(x) with the values at 0, infinity and where there is none put right."""
-    y = select(x < float("inf"), y, x)
-    return select(x > 0.0, y, select(x == 0.0, float("-inf"), float("nan")))
+    y = select(x < inf, y, x)
+    return select(x > 0.0, y, select(x == 0.0, -inf, nan))
 
 
 def log_sum_f32(k: Any, f: Any, low: Any) -> Any:

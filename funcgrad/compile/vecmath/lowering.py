@@ -186,12 +186,6 @@ class Lowering:
         ref = self.builder.trunc(x.ref, self.types["i32"]) if (x.kind, kind) == ("i64", "f32") else x.ref
         return Value(self, self.builder.bitcast(ref, self.types[kind]), kind)
 
-    def resize(self, x: Value, kind: str) -> Value:
-        """An integer as i32 (its low half) or i64 (sign-extended)."""
-        if x.kind == kind:
-            return x
-        return Value(self, (self.builder.trunc if kind == "i32" else self.builder.sext)(x.ref, self.types[kind]), kind)
-
     def select(self, condition: Value, x: Any, y: Any) -> Value:
         """LLVM's select."""
         x, y = self.match(x, y)
@@ -248,13 +242,13 @@ class Lowering:
         result.add_incoming(refilled, loop)
         return Value(self, result, y.kind)
 
-    def helpers(self) -> dict[str, Callable[..., Any]]:
+    def helpers(self) -> dict[str, Any]:
         """The names of helpers.py, recording."""
         return {
+            "inf": float("inf"),
+            "nan": float("nan"),
             "f32": lambda x: self.convert(x, "f32"),
             "f64": lambda x: self.convert(x, "f64"),
-            "i32": lambda x: self.resize(x, "i32"),
-            "i64": lambda x: self.resize(x, "i64"),
             "bits": lambda x: self.cast(x, "i32" if x.kind == "f32" else "i64"),
             "f32_of_bits": lambda i: self.cast(i, "f32"),
             "f64_of_bits": lambda i: self.cast(i, "f64"),

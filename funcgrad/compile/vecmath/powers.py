@@ -8,7 +8,18 @@ Products are made exact by cutting one factor to its head, so nothing relies on 
 from typing import Any
 
 from funcgrad.compile.vecmath.exponentials import clip_f64, scale_f64
-from funcgrad.compile.vecmath.helpers import bits, copysign, f32, f64, f64_of_bits, f32_of_bits, poly, select
+from funcgrad.compile.vecmath.helpers import (
+    bits,
+    copysign,
+    f32,
+    f32_of_bits,
+    f64,
+    f64_of_bits,
+    inf,
+    nan,
+    poly,
+    select,
+)
 from funcgrad.compile.vecmath.logarithms import log_split_f32, log_split_f64
 
 
@@ -88,11 +99,11 @@ def pow_edges_f64(x: Any, y: Any, power: Any) -> Any:
     """power = |x|^y with its sign, and the values where |x| or y is 0, infinite or nan put right."""
     a = abs(x)
     large = select(a == 0.0, y < 0.0, y > 0.0)
-    ends = (a == 0.0) | (a == float("inf"))
-    power = select(ends, select(large, float("inf"), 0.0), power)
+    ends = (a == 0.0) | (a == inf)
+    power = select(ends, select(large, inf, 0.0), power)
     odd = fractional_f64(0.5 * y) ^ fractional_f64(y)
     power = select(odd, copysign(power, x), power)
-    power = select((x < 0.0) & (a < float("inf")) & fractional_f64(y), float("nan"), power)
+    power = select((x < 0.0) & (a < inf) & fractional_f64(y), nan, power)
     power = select((x != x) | (y != y), x + y, power)
     return select((y == 0.0) | (x == 1.0), 1.0, power)
 
@@ -151,7 +162,7 @@ def cbrt_f32(x: Any) -> Any:
     d = (m - cube) / cube
     y = t + t * (d * poly(d, (0.33333334, -0.11111111, 0.061728396, -0.041152265)))
     y = y * f32_of_bits((bits(n) - 0x4B400000 + 127) << 23)
-    return copysign(select((a > f32(0.0)) & (a < f32(float("inf"))), y, a), x)
+    return copysign(select((a > f32(0.0)) & (a < f32(inf)), y, a), x)
 
 
 def cbrt_f64(x: Any) -> Any:
@@ -174,4 +185,4 @@ def cbrt_f64(x: Any) -> Any:
     d = (m - cube) / cube
     y = t + t * (d * poly(d, (0.3333333333333333, -0.1111111111111111, 0.06172839506172839)))
     y = y * f64_of_bits((bits(n) - 0x4338000000000000 + 1023) << 52)
-    return copysign(select((a > 0.0) & (a < float("inf")), y, a), x)
+    return copysign(select((a > 0.0) & (a < inf), y, a), x)
