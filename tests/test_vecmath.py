@@ -7,18 +7,23 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+import llvmlite.binding  # type: ignore[import-untyped]
 import mpmath
 import numpy as np
 import pytest
 import scipy.special
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.extending import intrinsic
 
 from funcgrad.compile import vecmath
+from funcgrad.compile.vecmath.lowering import Lowering, Value
 
 REFERENCES: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan")},
+    **{
+        name: getattr(np, name)
+        for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan")
+    },
     **{name: getattr(np, name) for name in ("sinh", "cosh", "tanh", "cbrt")},
     **{name: getattr(np, "arc" + name[1:]) for name in ("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh")},
     **{name: getattr(scipy.special, name) for name in ("erf", "erfc", "erfinv", "digamma", "expit")},
@@ -28,8 +33,14 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 """What NumPy or SciPy has under each name."""
 
 EXACT: dict[str, Callable[..., Any]] = {
-    **{name: getattr(mpmath, name) for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh")},
-    **{name: getattr(mpmath, name) for name in ("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "erfc")},
+    **{
+        name: getattr(mpmath, name)
+        for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+    },
+    **{
+        name: getattr(mpmath, name)
+        for name in ("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh", "erf", "erfc")
+    },
     **{"erfinv": mpmath.erfinv, "digamma": mpmath.digamma, "pow": mpmath.power},
     "exp2": lambda x: mpmath.power(2, x),
     "log2": lambda x: mpmath.log(x) / mpmath.log(2),
@@ -49,7 +60,7 @@ DOMAINS: dict[str, tuple[float, float]] = {
 """Where a function is neither constant nor nan in float64, if not everywhere."""
 
 NAMES = sorted({name[:-4] for name in vecmath.FUNCTIONS})
-SHORT = {"f32": np.float32, "f64": np.float64}
+SHORT: dict[str, Any] = {"f32": np.float32, "f64": np.float64}
 
 
 def as_numba(function: FunctionType) -> Any:
@@ -174,8 +185,8 @@ def test_float32(name: str, way: Callable[..., np.ndarray]) -> None:
     assert not wrong.any(), message(name, args, got, want, wrong.argmax())
 
 
-WIDE = [name for name in NAMES if isinstance(REFERENCES[name], np.ufunc) and name in "exp log sin cos tan pow".split()]
-WIDE += [name for name in NAMES if REFERENCES[name].__name__ in dir(np) and name not in WIDE and name != "pow"]
+WIDE = [name for name in NAMES if getattr(np, REFERENCES[name].__name__, None) is REFERENCES[name]]
+"""Those NumPy has in long double."""
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="long double is no wider than float64 here")
@@ -198,7 +209,8 @@ def test_float64_special_values(name: str) -> None:
         want = REFERENCES[name](*args)
     if name == "lgamma":
         want[np.isneginf(args[0])] = np.inf  # C and JAX; SciPy has -inf
-        want[np.abs(args[0]) == 5e-324] = np.log(2.0) * 1074  # SciPy has inf
+        tiny = (np.abs(args[0]) < 1e-307) & (args[0] != 0)
+        want[tiny] = -np.log(np.abs(args[0][tiny]))  # SciPy has inf for some
     if name == "erfinv":
         want = np.copysign(want, args[0])  # SciPy has erfinv(-0.0) = 0.0
     wrong = differing(got, want, errors(got, want.astype(np.longdouble)))
@@ -214,11 +226,14 @@ def test_float64_against_mpmath(name: str) -> None:
     got = run(f"{name}_f64", *args)
     with np.errstate(all="ignore"):
         want = REFERENCES[name](*args)
+        spacing = np.spacing(np.minimum(np.abs(want), 1e308))
     bound = 4 if name in ("lgamma", "digamma") else 2
     with mpmath.workdps(380 if name in ("sin", "cos", "tan") else 60):
-        for i in np.flatnonzero(np.isfinite(got) & np.isfinite(want) & (want != 0) & (np.abs(want) != np.inf)):
+        finite = np.all([np.isfinite(a) for a in [got, want, *args]], axis=0)
+        finite &= args[-1] != 0  # mpmath has no signed zeros
+        for i in np.flatnonzero(finite & (want != 0)):
             exact = EXACT[name](*[mpmath.mpf(float(a[i])) for a in args])
-            ulp = abs(mpmath.mpf(float(got[i])) - exact) / mpmath.mpf(float(np.spacing(abs(want[i]))))
+            ulp = abs(mpmath.mpf(float(got[i])) - exact) / mpmath.mpf(float(spacing[i]))
             assert ulp <= bound, message(name, args, got, want, i)
 
 
@@ -236,8 +251,10 @@ def test_reflection(name: str) -> None:
 @pytest.mark.parametrize("kind", SHORT)
 @pytest.mark.parametrize("name", ["sin", "cos", "tan"])
 def test_large_angles(name: str, kind: str) -> None:
-    """Rare lanes: 1e22, the largest float, multiples of pi / 2 nearest to a float, among small angles."""
-    large = [1e22, 1e4, 10000.01, 999999.9, 1e6, 1000001.0, 6381956970095103 * 2.0**797, np.finfo(SHORT[kind]).max]
+    """Rare lanes: 1e22, the largest float and others, among small angles."""
+    large = [1e22, 1e4, 10000.01, 999999.9, 1e6, 1000001.0, 1e30, np.finfo(SHORT[kind]).max]
+    if kind == "f32":
+        large += [16367173.0 * 2.0**72]  # of all float32 the one nearest to a multiple of pi / 2
     with np.errstate(over="ignore"):
         x = np.concatenate([[0.5, 11.0], large, [1.5707963267948966, 3.0], np.negative(large), np.linspace(1, 9, 30)])
         x = x.astype(SHORT[kind])
@@ -246,7 +263,8 @@ def test_large_angles(name: str, kind: str) -> None:
         if np.isfinite(value):
             with mpmath.workdps(400):
                 exact = EXACT[name](mpmath.mpf(float(value)))
-                assert abs(mpmath.mpf(float(result)) - exact) <= 2 * mpmath.mpf(float(np.spacing(abs(result))))
+                ulp = abs(mpmath.mpf(float(result)) - exact) / mpmath.mpf(float(np.spacing(abs(result))))
+            assert ulp <= 2, f"{name}({value!r}) is {result!r}, off by {float(ulp):.1f} ulp"
         else:
             assert np.isnan(result)
 
@@ -266,12 +284,16 @@ def test_rare_lanes_and_remainders(count: int) -> None:
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "sin", "erf", "pow", "lgamma"])
 @pytest.mark.parametrize("kind", SHORT)
 def test_vectorised(name: str, kind: str) -> None:
-    text = next(iter(compiled(f"{name}_{kind}").inspect_llvm().values()))
-    if "-avx2" in text or "+avx2" not in text and not re.search(r"<(4|8|16) x (float|double)>", text):
+    if not llvmlite.binding.get_host_cpu_features().get("avx2", False):
         pytest.skip("no AVX2")
-    assert re.search(r"<(8|16) x float>" if kind == "f32" and name != "lgamma" else r"<(4|8|16) x (float|double)>", text)
+    text = next(iter(compiled(f"{name}_{kind}").inspect_llvm().values()))
+    assert re.search(
+        r"<(8|16) x float>" if kind == "f32" and name != "lgamma" else r"<(4|8|16) x (float|double)>", text
+    )
     if name in ("sin", "lgamma"):
-        assert re.search(rf"call <\d+ x (float|double)> @vecmath.{name}_{kind}.x\d+\(<", text), "the loop calls no vector variant"
+        assert re.search(rf"call <\d+ x (float|double)> @vecmath.{name}_{kind}.x\d+\(<", text), (
+            "the loop calls no vector variant"
+        )
 
 
 @pytest.mark.parametrize("name", ["exp_f32", "expit_f64", "sin_f32", "log1p_f32", "erf_f32", "atan2_f64", "pow_f32"])
@@ -306,8 +328,8 @@ def test_no_such_function() -> None:
 
 
 @pytest.mark.parametrize("kind", SHORT)
-def test_float32_functions_hold_no_float64_but_where_they_say(kind: str) -> None:
-    """Each function is defined for both dtypes, in a module that verifies, with an argument per parameter."""
+def test_definition(kind: str) -> None:
+    """One LLVM function per name, an argument per parameter; float32 stays float32 but where a docstring says otherwise."""
     for name in NAMES:
         function = vecmath.FUNCTIONS[f"{name}_{kind}"]
         module = ir.Module(name)
@@ -318,17 +340,23 @@ def test_float32_functions_hold_no_float64_but_where_they_say(kind: str) -> None
             assert "double" not in str(module).replace("target", "")
 
 
-def test_branches_are_refused() -> None:
-    def bent_f32(x: Any) -> Any:
-        return x if x > 0 else -x
+def test_vector_variants_follow_the_width_of_registers() -> None:
+    module = ir.Module("narrow")
+    vecmath.define(ir, module, vecmath.FUNCTIONS["sin_f64"], vector_bits=256)
+    assert [name for name in module.globals if name.startswith("vecmath.sin_f64.")] == [
+        "vecmath.sin_f64.x4",
+        "vecmath.sin_f64.x2",
+    ]
 
+
+def test_branches_are_refused() -> None:
+    bent: Any = lambda x: x if x > 0 else -x
+    bent.__name__ = "bent_f32"
     with pytest.raises(TypeError, match="branch-free: use select"):
-        vecmath.define(ir, ir.Module("bent"), bent_f32)
+        vecmath.define(ir, ir.Module("bent"), bent)
 
 
 def test_mixed_kinds_are_refused() -> None:
-    from funcgrad.compile.vecmath.lowering import Lowering, Value
-
     lowering = Lowering(ir, ir.IRBuilder())
     x = Value(lowering, ir.Constant(ir.FloatType(), 1.0), "f32")
     y = Value(lowering, ir.Constant(ir.DoubleType(), 1.0), "f64")

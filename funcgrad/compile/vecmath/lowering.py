@@ -16,6 +16,12 @@ import numpy as np
 FLAGS = ("contract",)
 """Products may be contracted into fused multiply-adds; no other liberty is taken, nor would the functions survive it."""
 
+INSTRUCTIONS = {
+    **{"+": "fadd add", "-": "fsub sub", "*": "fmul mul", "/": "fdiv sdiv"},
+    **{"<<": "shl", ">>": "ashr", "&": "and_", "|": "or_", "^": "xor"},
+}
+"""The instruction for floats, then the one for integers, by Python's sign."""
+
 
 def wrap(value: int, width: int) -> int:
     """The signed integer of that width with the same low bits."""
@@ -31,47 +37,47 @@ class Value:
     def __init__(self, lowering: "Lowering", ref: Any, kind: str) -> None:
         self.lowering, self.ref, self.kind = lowering, ref, kind
 
-    def _binary(self, name: str, other: Any, swapped: bool = False) -> "Value":
-        return self.lowering.binary(name, other, self) if swapped else self.lowering.binary(name, self, other)
+    def _binary(self, sign: str, other: Any, swapped: bool = False) -> "Value":
+        return self.lowering.binary(sign, other, self) if swapped else self.lowering.binary(sign, self, other)
 
     def __add__(self, other: Any) -> "Value":
-        return self._binary("add", other)
+        return self._binary("+", other)
 
     def __radd__(self, other: Any) -> "Value":
-        return self._binary("add", other, True)
+        return self._binary("+", other, True)
 
     def __sub__(self, other: Any) -> "Value":
-        return self._binary("sub", other)
+        return self._binary("-", other)
 
     def __rsub__(self, other: Any) -> "Value":
-        return self._binary("sub", other, True)
+        return self._binary("-", other, True)
 
     def __mul__(self, other: Any) -> "Value":
-        return self._binary("mul", other)
+        return self._binary("*", other)
 
     def __rmul__(self, other: Any) -> "Value":
-        return self._binary("mul", other, True)
+        return self._binary("*", other, True)
 
     def __truediv__(self, other: Any) -> "Value":
-        return self._binary("div", other)
+        return self._binary("/", other)
 
     def __rtruediv__(self, other: Any) -> "Value":
-        return self._binary("div", other, True)
+        return self._binary("/", other, True)
 
     def __lshift__(self, other: Any) -> "Value":
-        return self._binary("shl", other)
+        return self._binary("<<", other)
 
     def __rshift__(self, other: Any) -> "Value":
-        return self._binary("ashr", other)
+        return self._binary(">>", other)
 
     def __and__(self, other: Any) -> "Value":
-        return self._binary("and_", other)
+        return self._binary("&", other)
 
     def __or__(self, other: Any) -> "Value":
-        return self._binary("or_", other)
+        return self._binary("|", other)
 
     def __xor__(self, other: Any) -> "Value":
-        return self._binary("xor", other)
+        return self._binary("^", other)
 
     def __neg__(self) -> "Value":
         b = self.lowering.builder
@@ -143,12 +149,13 @@ class Lowering:
             raise TypeError(f"operands of kinds {x.kind} and {y.kind}: convert one of them first")
         return x, y
 
-    def binary(self, name: str, x: Any, y: Any) -> Value:
-        """x `name` y by LLVM's instruction of that name, the floating-point one for floats."""
+    def binary(self, sign: str, x: Any, y: Any) -> Value:
+        """x `sign` y by an instruction of LLVM."""
         x, y = self.match(x, y)
+        instructions = INSTRUCTIONS[sign].split()
         if x.kind[0] == "f":
-            return Value(self, getattr(self.builder, "f" + name)(x.ref, y.ref, flags=FLAGS), x.kind)
-        return Value(self, getattr(self.builder, name)(x.ref, y.ref), x.kind)
+            return Value(self, getattr(self.builder, instructions[0])(x.ref, y.ref, flags=FLAGS), x.kind)
+        return Value(self, getattr(self.builder, instructions[-1])(x.ref, y.ref), x.kind)
 
     def compare(self, operator: str, x: Any, y: Any) -> Value:
         """A comparison, false where an operand is nan, but for != (true there), as in Python."""
@@ -244,23 +251,23 @@ class Lowering:
 
     def helpers(self) -> dict[str, Any]:
         """The names of helpers.py, recording."""
-        return {
-            "inf": float("inf"),
-            "nan": float("nan"),
-            "f32": lambda x: self.convert(x, "f32"),
-            "f64": lambda x: self.convert(x, "f64"),
-            "bits": lambda x: self.cast(x, "i32" if x.kind == "f32" else "i64"),
-            "f32_of_bits": lambda i: self.cast(i, "f32"),
-            "f64_of_bits": lambda i: self.cast(i, "f64"),
-            "select": self.select,
-            "poly": self.poly,
-            "sqrt": lambda x: self.intrinsic("llvm.sqrt", x),
-            "rarely": self.rarely,
-            "libm_sin": partial(self.libm, "sin"),
-            "libm_cos": partial(self.libm, "cos"),
-            "libm_tan": partial(self.libm, "tan"),
-            "copysign": lambda x, y: self.intrinsic("llvm.copysign", *self.match(x, y)),
-        }
+        return dict(
+            inf=float("inf"),
+            nan=float("nan"),
+            f32=lambda x: self.convert(x, "f32"),
+            f64=lambda x: self.convert(x, "f64"),
+            bits=lambda x: self.cast(x, "i32" if x.kind == "f32" else "i64"),
+            f32_of_bits=lambda i: self.cast(i, "f32"),
+            f64_of_bits=lambda i: self.cast(i, "f64"),
+            select=self.select,
+            poly=self.poly,
+            sqrt=lambda x: self.intrinsic("llvm.sqrt", x),
+            rarely=self.rarely,
+            libm_sin=partial(self.libm, "sin"),
+            libm_cos=partial(self.libm, "cos"),
+            libm_tan=partial(self.libm, "tan"),
+            copysign=lambda x, y: self.intrinsic("llvm.copysign", *self.match(x, y)),
+        )
 
 
 def define(ir: Any, module: Any, function: FunctionType, vector_bits: int = 512) -> Any:
@@ -319,7 +326,7 @@ def keep(ir: Any, module: Any, function: Any) -> None:
 def rebound(function: FunctionType, names: dict[str, Any], done: dict[str, FunctionType]) -> FunctionType:
     """The function with the helpers it calls, directly or through others of this folder, replaced by `names`."""
     if function.__name__ not in done:
-        scope: dict[str, Any] = {"abs": abs}
+        scope: dict[str, Any] = dict(abs=abs)
         done[function.__name__] = FunctionType(function.__code__, scope, function.__name__)
         for name in function.__code__.co_names:
             if name in names:

@@ -58,8 +58,15 @@ def rarely(far, slow, x, y):
     return slow(x) if far else y
 
 
+@intrinsic
+def like(context, value, x):
+    return x(value, x), lambda c, b, s, a: c.cast(b, a[0], value, x)
+
+
 sqrt, copysign = njit(lambda x: math.sqrt(x)), njit(lambda x, y: math.copysign(x, y))
-libm_sin, libm_cos, libm_tan = njit(lambda x: math.sin(x)), njit(lambda x: math.cos(x)), njit(lambda x: math.tan(x))
+libm_sin = njit(lambda x: like(math.sin(f64(x)), x))
+libm_cos = njit(lambda x: like(math.cos(f64(x)), x))
+libm_tan = njit(lambda x: like(math.tan(f64(x)), x))
 """
 """What helpers.py offers, for numba."""
 
