@@ -45,28 +45,12 @@ def find(name: str) -> FunctionType:
     raise KeyError(f"vecmath has no function {name!r}; it has {', '.join(FUNCTIONS)}")
 
 
-FUNCTIONS: dict[str, FunctionType] = collect(
-    (
-        *(
-            "exp",
-            "exp2",
-            "expm1",
-            "expit",
-            "log",
-            "log2",
-            "log10",
-            "log1p",
-            "sin",
-            "cos",
-            "tan",
-            "asin",
-            "acos",
-            "atan",
-        ),
-        *("atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "pow", "cbrt", "erf", "erfc", "erfinv"),
-        *("lgamma", "digamma"),
-    )
-)
+NAMES = """
+exp exp2 expm1 expit log log2 log10 log1p sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh
+pow cbrt erf erfc erfinv lgamma digamma
+"""
+
+FUNCTIONS: dict[str, FunctionType] = collect(NAMES.split())
 """Every function offered: the names of C's libm (expit: the logistic function), then _f32 or _f64."""
 
 

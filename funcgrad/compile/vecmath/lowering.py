@@ -221,9 +221,9 @@ class Lowering:
         return Value(self, result, y.kind)
 
     def libm(self, name: str, x: Value) -> Value:
-        """A call of libm's function for float64, rounded to the type of x."""
+        """A call of the C library's function named behind "libm_", in float64, rounded to the type of x."""
         double = self.ir.DoubleType()
-        function = self.declare(name, self.ir.FunctionType(double, [double]))
+        function = self.declare(name.removeprefix("libm_"), self.ir.FunctionType(double, [double]))
         wide = Value(self, self.builder.call(function, [self.convert(x, "f64").ref]), "f64")
         return self.convert(wide, x.kind)
 
@@ -263,9 +263,9 @@ class Lowering:
             poly=self.poly,
             sqrt=lambda x: self.intrinsic("llvm.sqrt", x),
             rarely=self.rarely,
-            libm_sin=partial(self.libm, "sin"),
-            libm_cos=partial(self.libm, "cos"),
-            libm_tan=partial(self.libm, "tan"),
+            libm_sin=partial(self.libm, "libm_sin"),
+            libm_cos=partial(self.libm, "libm_cos"),
+            libm_tan=partial(self.libm, "libm_tan"),
             copysign=lambda x, y: self.intrinsic("llvm.copysign", *self.match(x, y)),
         )
 

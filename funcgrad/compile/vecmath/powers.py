@@ -103,6 +103,25 @@ def pow_edges_f64(x: Any, y: Any, power: Any) -> Any:
     return select((y == 0.0) | (x == 1.0), 1.0, power)
 
 
+def fractional_f32(x: Any) -> Any:
+    """Whether x is finite and no integer."""
+    a = abs(x)
+    return (a < f32(8388608.0)) & ((a + f32(8388608.0)) - f32(8388608.0) != a)
+
+
+def pow_edges_f32(x: Any, y: Any, power: Any) -> Any:
+    """power = |x|^y with its sign, and the values where |x| or y is 0, infinite or nan put right."""
+    a = abs(x)
+    large = select(a == f32(0.0), y < f32(0.0), y > f32(0.0))
+    ends = (a == f32(0.0)) | (a == f32(inf))
+    power = select(ends, select(large, f32(inf), f32(0.0)), power)
+    odd = (fractional_f32(f32(0.5) * y) ^ fractional_f32(y)) & (abs(y) >= f32(1.0))
+    power = select(odd, copysign(power, x), power)
+    power = select((x < f32(0.0)) & (a < f32(inf)) & fractional_f32(y), f32(nan), power)
+    power = select((x != x) | (y != y), x + y, power)
+    return select((y == f32(0.0)) | (x == f32(1.0)), f32(1.0), power)
+
+
 def pow_f32(x: Any, y: Any) -> Any:
     """x to the power y, with the special cases of C's pow."""
     wide, b = f64(x), f64(y)
@@ -128,7 +147,7 @@ def pow_f32(x: Any, y: Any) -> Any:
         ),
     )
     power = f64_of_bits(bits(1.0 + r * p) + ((bits(t) - 0x4338000000000000) << 52))
-    return f32(pow_edges_f64(wide, b, power))
+    return pow_edges_f32(x, y, f32(power))
 
 
 def cbrt_f32(x: Any) -> Any:
