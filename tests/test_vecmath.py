@@ -238,6 +238,19 @@ def test_float64_against_mpmath(name: str) -> None:
             assert ulp <= bound, message(name, args, got, want, i)
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high", "bound"),
+    [("lgamma", 0, 4, 4), ("digamma", 0, 4, 4), ("erfc", 0.4, 27, 2), ("erf", 0.9, 3, 2), ("erfinv", 0.9, 1, 2)],
+)
+def test_float64_where_methods_meet(name: str, low: float, high: float, bound: float) -> None:
+    x = np.random.default_rng(2).uniform(low, high, 300)
+    got = run(f"{name}_f64", x)
+    for value, result in zip(x, got, strict=True):
+        with mpmath.workdps(50):
+            difference = abs(EXACT[name](mpmath.mpf(float(value))) - mpmath.mpf(float(result)))
+            assert difference <= bound * mpmath.mpf(float(np.spacing(abs(result)))), (value, result)
+
+
 @pytest.mark.parametrize("name", ["lgamma", "digamma"])
 def test_reflection(name: str) -> None:
     """Between the poles these pass through zero, where an error is as small as those of the terms, not of the sum."""

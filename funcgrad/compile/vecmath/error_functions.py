@@ -1,7 +1,7 @@
 """erf, erfc, erfinv.
 
-Method: erf is x P(x²) below 1; erfc(x) is e^(-x²) g(t) / (1 + 2 x) with t = (x - 3) / (x + 3), the form of M. Shepherd and
-J. Laframboise (1981), with minimax coefficients of our own. x² enters the exponential in two parts.
+Method: erf is x + x P(x²) below 1; erfc(x) is e^(-x²) g(t) / (1 + 2 x) with t = (x - 3) / (x + 3), the form of M. Shepherd
+and J. Laframboise (1981). The coefficients are minimax and our own; x² enters the exponential in two parts.
 """
 
 from typing import Any
@@ -89,9 +89,10 @@ def erfc_far_f32(x: Any) -> Any:
 
 
 def erfc_far_f64(x: Any) -> Any:
-    """erfc(x) for 1/2 <= x <= 28, g = 1.25 + q; the last sums and the division are ordered so that few roundings count."""
+    """erfc(x) for 1/2 <= x <= 28, g = 1.25 + q; what 1 + 2 x loses goes into `low`, times 1 / (1 + 2 x) roughly."""
+    t = (x - 3.0) / (x + 3.0)
     q = poly(
-        (x - 3.0) / (x + 3.0),
+        t,
         (
             *(0.0030080582697296, -0.13562110612458103, -0.04756229435343466, 0.1296451587027409),
             *(-0.11927366341633346, 0.0683080273448385, -0.02377051489326053, 0.0025293917982869623),
@@ -103,9 +104,12 @@ def erfc_far_f64(x: Any) -> Any:
     )
     head = f64_of_bits(bits(x) & -134217728)
     k, r, low = exp_reduce_f64(-head * head, (x - head) * (x + head))
-    c = 1.0 + r
-    low = (r - (c - 1.0)) + low
-    return scale_f64((c * 1.25 + (c * q + low * (1.25 + q))) / (1.0 + (x + x)), k)
+    c = f64_of_bits(bits(1.0 + r) & -8)  # so that 1.25 c is exact
+    d = 1.0 + (x + x)
+    v = 0.16666666666666666 - 0.16666666666666666 * t
+    lost = (1.0 - (d - (x + x))) * poly(v, (0.0, 0.5, 1.25, 3.125, 7.8125))
+    low = ((r - (c - 1.0)) + low) - c * lost
+    return scale_f64((c * 1.25 + (c * q + low * (1.25 + q))) / d, k)
 
 
 def erf_f32(x: Any) -> Any:
@@ -133,11 +137,11 @@ def erfc_f32(x: Any) -> Any:
 
 def erfc_f64(x: Any) -> Any:
     """1 - erf(x) without cancellation."""
-    far = erfc_far_f64(clip_f64(abs(x), 0.5, 28.0))
+    far = erfc_far_f64(clip_f64(abs(x), 0.75, 28.0))
     far = select(x < 0.0, 2.0 - far, far)
     w = 1.0 - x
     near = w + (((1.0 - w) - x) - erf_tail_f64(x))
-    return select(abs(x) < 0.5, near, far)
+    return select(abs(x) < 0.75, near, far)
 
 
 def erfinv_f32(x: Any) -> Any:

@@ -1,6 +1,6 @@
 """lgamma and digamma.
 
-Method: below 8 (7) the argument is moved into [1.5, 2.5) ([1, 2)) by the recurrence, its product (and the product's
+Method: below 8 (7) the argument is moved into [1.25, 2.25) ([1, 2)) by the recurrence, its product (and the product's
 derivative) gathered on the way, for a minimax polynomial of our own that has the zero as a factor; above it Stirling's
 series, with minimax coefficients. Negative arguments are rare lanes, by reflection. float32 goes through float64.
 """
@@ -25,25 +25,25 @@ from funcgrad.compile.vecmath.logarithms import log_f64, log_split_f64, log_sum_
 def lgamma_positive_f64(x: Any) -> Any:
     """log(gamma(x)) for x > 0, with one logarithm: of x above 8, of the recurrence's product below."""
     far = x >= 8.0
-    product = select(x < 0.5, x * (x + 1.0), select(x < 1.5, x, 1.0))
-    u = select(x < 0.5, x, select(x < 1.5, x - 1.0, x - 2.0))
+    product = select(x < 0.25, x * (x + 1.0), select(x < 1.25, x, 1.0))
+    u = select(x < 0.25, x, select(x < 1.25, x - 1.0, x - 2.0))
     for _ in range(6):
-        above = u >= 0.5
+        above = u >= 0.25
         product = select(above, product * (u + 1.0), product)
         u = select(above, u - 1.0, u)
     u = select(far, 0.0, u)
     v = u * poly(
         u,
         (
-            *(0.42278433509846713, 0.32246703342411326, -0.06735230105319817, 0.020580808427780338),
-            *(-0.007385551028664108, 0.0028905103310367256, -0.0011927539121671055, 0.0005096695153495292),
-            *(-0.0002231547473293316, 9.945767438755396e-05, -4.492639057101051e-05, 2.050558446690611e-05),
-            *(-9.43819084037341e-06, 4.384731552610059e-06, -2.0459798162750824e-06, 9.199906287943568e-07),
-            *(-4.2809533337930843e-07, 2.7879939333196307e-07, -1.361375157734298e-07),
+            *(0.42278433509846713, 0.32246703342411326, -0.06735230105319778, 0.020580808427770627),
+            *(-0.007385551028752106, 0.002890510332024678, -0.001192753903939278, 0.0005096694807873966),
+            *(-0.00022315511588280333, 9.945785008613844e-05, -4.491853838217699e-05, 2.0519544639059538e-05),
+            *(-9.50173435824504e-06, 4.1174179748394545e-06, -2.1921414553051617e-06, 2.0294764650852592e-06),
+            *(2.7348091393138836e-06, 4.381342958608024e-06, 2.755660512048825e-06, 9.245961572420013e-07),
         ),
     )
     k, f = log_split_f64(select(far, x, product))
-    down = x < 1.5
+    down = x < 1.25
     log = log_sum_f64(k, f, select(far, -1.0, select(down, -v, v)))
     inverse = 1.0 / x
     series = inverse * poly(
