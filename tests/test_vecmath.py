@@ -357,7 +357,7 @@ def test_definition(kind: str) -> None:
 def test_vector_variants_follow_the_width_of_registers() -> None:
     module = ir.Module("narrow")
     vecmath.define(ir, module, vecmath.FUNCTIONS["sin_f64"], vector_bits=256)
-    assert [name for name in module.globals if name.startswith("vecmath.sin_f64.")] == [
+    assert [name for name in module.globals if ".x" in name] == [
         "vecmath.sin_f64.x4",
         "vecmath.sin_f64.x2",
     ]

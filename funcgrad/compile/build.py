@@ -14,25 +14,14 @@ import ast
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from funcgrad.compile import functions
-from funcgrad.compile.vecmath import (
-    error_functions,
-    exponentials,
-    gammas,
-    hyperbolic,
-    inverse_hyperbolic,
-    inverse_trigonometric,
-    logarithms,
-    powers,
-    trigonometric,
-)
-from funcgrad.compile.vecmath.lowering import define
+from funcgrad.compile import functions, vecmath
 
 I64 = ir.IntType(64)
 BOOL = ir.IntType(1)
@@ -40,21 +29,6 @@ CONTRACT = ("contract",)
 ANY_ORDER = ("contract", "reassoc")
 _lock = threading.Lock()
 _machine: list[Any] = []
-
-
-_VECTOR_MODULES = (
-    exponentials, logarithms, trigonometric, hyperbolic, inverse_trigonometric, inverse_hyperbolic, powers,
-    error_functions, gammas,
-)  # fmt: skip
-
-
-def vector_function(name: str) -> Any:
-    """The function of the vecmath folder with this name; KeyError if there is none."""
-    for module in _VECTOR_MODULES:
-        found = vars(module).get(name)
-        if found is not None:
-            return found
-    raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +59,13 @@ def target_machine() -> Any:
             target = llvm.Target.from_default_triple()
             _machine.append(target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3))
         return _machine[0]
+
+
+@lru_cache(maxsize=1)
+def vector_bits() -> int:
+    """The width of this CPU's vector registers."""
+    features = llvm.get_host_cpu_features()
+    return 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
 
 
 def compile_source(text: str, symbol: str) -> bytes:
@@ -128,7 +109,9 @@ class _Builder:
         self.module.triple = llvm.get_default_triple()
         self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64]), symbol)
         self.function.attributes.add("nounwind")
-        set.add(self.function.attributes, '"prefer-vector-width"="512"')  # llvmlite knows fewer attributes than LLVM
+        set.add(
+            self.function.attributes, f'"prefer-vector-width"="{vector_bits()}"'
+        )  # llvmlite knows fewer attributes than LLVM
         self.entry = self.function.append_basic_block("entry")
         self.b = ir.IRBuilder(self.entry)
         self.values: dict[str, Value] = {}
@@ -259,7 +242,7 @@ class _Builder:
             return Value(self.b.bitcast(args[0].ref, ir.DoubleType()), "f64")
         if name in KINDS:
             return self.convert(args[0], name)
-        if name == "select":
+        if name == "where":
             return Value(self.b.select(args[0].ref, args[1].ref, args[2].ref), args[1].kind)
         if name in ("maximum", "minimum", "min", "max"):
             return self.extreme("max" in name, *args)
@@ -279,7 +262,7 @@ class _Builder:
             return Value(self.b.frem(args[0].ref, args[1].ref), kind)
         if base in functions.SOURCES:
             return self.inline(base, kind, args)
-        function = define(ir, self.module, vector_function(name))
+        function = vecmath.define(ir, self.module, vecmath.find(name), vector_bits())
         return Value(self.b.call(function, [a.ref for a in args]), args[0].kind)
 
     def inline(self, name: str, kind: str, args: Sequence[Value]) -> Value:
@@ -396,7 +379,7 @@ INTRINSICS = {
 }
 
 
-PLAIN = frozenset({"select", "maximum", "minimum", *INTRINSICS})
+PLAIN = frozenset({"where", "maximum", "minimum", *INTRINSICS})
 """Functions of the language that are the same for every kind."""
 
 

@@ -155,6 +155,9 @@ class _Emitter:
         """Orders the dimensions and makes one of those that every access runs through as one."""
         k = self.k
         accesses = [self.target(v) for v in k.stored]
+        spilled = [
+            self.target(v) for v, eq in self.made.items() if k.reduced and v not in k.stored and self.may_spill(eq)
+        ]
         full = [a for a in accesses if all(a.strides)]
         reads = [s for eq in k.members for i in range(len(eq.inputs)) if isinstance(s := self.source(eq, i), Access)]
         full = (
@@ -168,7 +171,7 @@ class _Emitter:
         spans = [span(a) for a in k.axes.values()]
         groups: list[list[int]] = []
         for d in order:
-            if groups and self.together(groups[-1][-1], d, [*accesses, *reads], spans):
+            if groups and self.together(groups[-1][-1], d, [*accesses, *spilled, *reads], spans):
                 groups[-1].append(d)
             else:
                 groups.append([d])
@@ -177,6 +180,10 @@ class _Emitter:
         self.kept = [g for g in groups if g[0] not in reduced]
         self.folded = [g for g in groups if g[0] in reduced]
         self.cost = sum(_cost(eq) for eq in k.members) + len(accesses)
+
+    def may_spill(self, eq: Equation) -> bool:
+        """Whether a value may yet be given an array of its own."""
+        return not self.k.partial and (self.is_fold(eq) or _cost(eq) >= 4)
 
     def together(self, a: int, b: int, accesses: Sequence[Access], spans: Sequence[frozenset[int]]) -> bool:
         reduced = self.k.reduced or frozenset()
@@ -499,7 +506,8 @@ class _Emitter:
 
     def index(self, access: Access) -> str:
         """The element that an access is at, from the loop indices; what belongs to the row is computed once."""
-        outer, inner = [], []
+        outer: list[str] = []
+        inner: list[str] = []
         pointer = self.pointer(access)
         for group in self.dims:
             stride = access.strides[group[-1]]
@@ -571,7 +579,7 @@ class _Emitter:
         return f"{suffix(out)}({done})"
 
 
-GENERIC = frozenset("select absolute copysign floor ceil trunc rint sqrt maximum minimum".split())
+GENERIC = frozenset("where absolute copysign floor ceil trunc rint sqrt maximum minimum".split())
 """Functions of kernels that are one machine instruction, for any dtype."""
 
 

@@ -14,11 +14,14 @@ import numpy as np
 
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import run
+from funcgrad.ops.families import LazyModule
 from funcgrad.transforms.call import run_with
 
 if TYPE_CHECKING:
     from funcgrad.compile.executor import Executable
 
+native: Any = LazyModule("funcgrad.compile.native")
+executor: Any = LazyModule("funcgrad.compile.executor")
 _lock = threading.RLock()
 _KEY = "executable"
 
@@ -35,14 +38,10 @@ def executable(program: Program) -> Executable | None:
 
 
 def _compiled(program: Program) -> Executable | None:
-    from funcgrad.compile import native
-
     if native.native() is None:
         return None
-    from funcgrad.compile.executor import Executable
-
     try:
-        return Executable(program)
+        return executor.Executable(program)
     except MemoryError:
         raise
     except Exception as error:

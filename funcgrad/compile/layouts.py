@@ -104,7 +104,6 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
     if isinstance(kernel, View):
         _lower_view(low, eq, kernel)
         return
-    out = eq.outputs[0]
     host = (
         kernel is None
         or any(t.size == 0 for t in types)
@@ -112,7 +111,7 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
         or (isinstance(kernel, Pointwise) and not _has_text(kernel, eq))
         or (
             isinstance(kernel, Reduction)
-            and (out.type.dtype.kind not in kernel.kinds or isinstance(inputs[0], Literal))
+            and (eq.outputs[0].type.dtype.kind not in kernel.kinds or isinstance(inputs[0], Literal))
         )
         or (isinstance(kernel, Contraction) and not _is_blas(eq))
         or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly))

@@ -13,7 +13,10 @@ import numpy as np
 
 from funcgrad.compile import cache, runtime
 from funcgrad.core.array import Array
+from funcgrad.ops.families import LazyModule
 
+_build: Any = LazyModule("funcgrad.compile.build")
+"""The compiler proper: only a kernel that is on no disk needs it."""
 _lock = threading.RLock()
 _engine: list[Any] = []
 _addresses: dict[str, int] = {}
@@ -44,16 +47,9 @@ def kernel_address(text: str) -> int:
         if found is not None:
             _counts["shared"] += 1
             return found
-        address = _code(text, lambda symbol: _build().compile_source(text, symbol))
+        address = _code(text, lambda symbol: _build.compile_source(text, symbol))
         _addresses[text] = address
         return address
-
-
-def _build() -> Any:
-    # Only a kernel that is on no disk needs the compiler.
-    from funcgrad.compile import build
-
-    return build
 
 
 def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) -> int:
@@ -120,7 +116,7 @@ class Runtime:
         for name, value in vars(_Offsets).items():
             text = text.replace({"type": "TYPE", "data": "DATA", "ndim": "NDIM", "sizes": "DIMS", "descr": "DESCR",
                                  "flags": "FLAGS", "items": "ITEMS"}.get(name, "\0"), str(value))  # fmt: skip
-        run = _code(text, lambda _: _build().compile_ir(text), "fg_run")
+        run = _code(text, lambda _: _build.compile_ir(text), "fg_run")
         engine = _execution_engine()
         c_int, c_any = ctypes.c_int64, ctypes.py_object
         self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any, c_int, c_int)(run)

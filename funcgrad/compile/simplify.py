@@ -15,7 +15,8 @@ from funcgrad.core.lowering import Inline, Pointwise, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType, array_type, value_type
-from funcgrad.ops.basics import broadcast_in_dim, reshape, transpose
+from funcgrad.ops.basics import broadcast_in_dim, convert_flat, convert_inexact, reshape, transpose
+from funcgrad.ops.elementwise import div, mul, neg, sub
 
 FOLD_LIMIT = 4096
 """Elements up to which constants are computed at compile time."""
@@ -37,7 +38,7 @@ class _Rewriter:
         self.made: dict[Var, Equation] = {}
         self.known: dict[Any, tuple[Var, ...]] = {}
         self.constants: dict[Var, Any] = {}
-        self.by_identity: dict[int, Atom] = {}
+        self.by_identity: dict[int, tuple[Atom, np.ndarray]] = {}
         self.regions = 0
 
     # ---- constants ----
@@ -46,7 +47,7 @@ class _Rewriter:
         """A constant array; one number repeated becomes that number, broadcast."""
         found = self.by_identity.get(id(value))
         if found is not None:
-            return found
+            return found[0]
         atom: Atom = var
         if value.ndim == 0:
             atom = Literal(value[()], var.type)
@@ -57,7 +58,7 @@ class _Rewriter:
             ]
         else:
             self.constants[var] = value
-        self.by_identity[id(value)] = atom
+        self.by_identity[id(value)] = (atom, value)  # Kept, so that no other array gets its id.
         return atom
 
     def values(self, atoms: Sequence[Atom]) -> list[Any] | None:
@@ -163,16 +164,15 @@ class _Rewriter:
         if not isinstance(kernel, Pointwise) or like is None:
             return None
         want = like.outputs[0].type
-        name = primitive.name
-        if name in ("convert", "convert_flat") and _same(x.type, want):
+        if primitive in (convert_inexact, convert_flat) and _same(x.type, want):
             return x
-        if name in ("mul", "div") and _same(x.type, want) and self._is(inputs[1], 1):
+        if primitive in (mul, div) and _same(x.type, want) and self._is(inputs[1], 1):
             return x
-        if name == "mul" and _same(inputs[1].type, want) and self._is(x, 1):
+        if primitive is mul and _same(inputs[1].type, want) and self._is(x, 1):
             return inputs[1]
-        if name == "sub" and _same(x.type, want) and self._is(inputs[1], 0):
+        if primitive is sub and _same(x.type, want) and self._is(inputs[1], 0):
             return x
-        if name == "neg" and isinstance(x, Var) and x in self.made and self.made[x].primitive is primitive:
+        if primitive is neg and isinstance(x, Var) and x in self.made and self.made[x].primitive is primitive:
             return self.made[x].inputs[0]
         return self._narrowed(primitive, inputs, params, want, region)
 

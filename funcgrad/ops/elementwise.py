@@ -25,7 +25,7 @@ select: Primitive = elementwise(
     [None, lambda g, ans, c, x, y: select(c, g, 0.0), lambda g, ans, c, x, y: select(c, 0.0, g)],
     lambda rng: [((array(rng, (3, 1)) > 0, array(rng, (3, 4)), array(rng, (4,))), {})],
     dtype=lambda types: promoted_dtype(types[1:]),
-    kernel=Pointwise("{select}({0}, {1}, {2})", kinds="fiub", conditions=1),
+    kernel=Pointwise("{where}({0}, {1}, {2})", kinds="fiub", conditions=1),
 )
 
 _pairs: Any = lambda rng: [((rng.integers(0, 3, (3, 4)) * 1.0, rng.integers(0, 3, (4,)) * 1.0), {})]  # noqa: E731
@@ -172,7 +172,7 @@ sign: Primitive = elementwise(
     None,
     reals(),
     kernel=Pointwise(
-        "{select}({0} == {0}, {select}({0} > {zero}, {one}, {select}({0} < {zero}, -{one}, {zero})), {0})", cost=3
+        "{where}({0} == {0}, {where}({0} > {zero}, {one}, {where}({0} < {zero}, -{one}, {zero})), {0})", cost=3
     ),
 )
 floor_divide: Primitive = elementwise(
@@ -339,7 +339,7 @@ fmax: Primitive = elementwise(
         lambda g, ans, x, y: select(is_nan(x), g, _larger(g, y, x)),
     ],
     _extreme_samples,
-    kernel=Pointwise("{select}({0} != {0}, {1}, {select}({1} != {1}, {0}, {maximum}({0}, {1})))", cost=4),
+    kernel=Pointwise("{where}({0} != {0}, {1}, {where}({1} != {1}, {0}, {maximum}({0}, {1})))", cost=4),
 )
 fmin: Primitive = elementwise(
     "fmin",
@@ -349,7 +349,7 @@ fmin: Primitive = elementwise(
         lambda g, ans, x, y: select(is_nan(x), g, _larger(g, x, y)),
     ],
     _extreme_samples,
-    kernel=Pointwise("{select}({0} != {0}, {1}, {select}({1} != {1}, {0}, {minimum}({0}, {1})))", cost=4),
+    kernel=Pointwise("{where}({0} != {0}, {1}, {where}({1} != {1}, {0}, {minimum}({0}, {1})))", cost=4),
 )
 clamp: Primitive = elementwise(
     "clamp",

@@ -17,7 +17,6 @@ from funcgrad.ops.families import general
 from funcgrad.transforms.split import active_inputs, derivative
 from funcgrad.transforms.vmap import vmap_flat
 
-
 _executors: list[Callable[..., list[Any]]] = []
 
 

@@ -278,23 +278,31 @@ def define(ir: Any, module: Any, function: FunctionType, vector_bits: int = 512)
     half of that (loops that mix float32 and float64), which the loop vectoriser of LLVM finds by an attribute.
     """
     name = "vecmath." + function.__name__
-    if name in module.globals:
-        return module.globals[name]
+    for known in (name + ".door", name):
+        if known in module.globals:
+            return module.globals[known]
     scalar, rare = trace(ir, module, function, name, 1, None)
     if not rare:
         scalar.attributes.add("alwaysinline")
         return scalar
+    # What the lanes call must not itself have variants: the vectoriser would make the lane loop call its own variant.
+    scalar.attributes.add("noinline")
+    door = ir.Function(module, scalar.function_type, name + ".door")
+    door.linkage = "internal"
+    inside = ir.IRBuilder(door.append_basic_block("entry"))
+    inside.ret(inside.call(scalar, door.args))
     mappings = []
     width = 32 if function.__name__.endswith("f32") else 64
     for lanes in (vector_bits // width, vector_bits // width // 2):
         variant, _ = trace(ir, module, function, f"{name}.x{lanes}", lanes, scalar)
-        mappings.append(f"_ZGV_LLVM_N{lanes}{'v' * len(scalar.args)}_{name}({variant.name})")
+        mappings.append(f"_ZGV_LLVM_N{lanes}{'v' * len(scalar.args)}_{door.name}({variant.name})")
         keep(ir, module, variant)
-    scalar.attributes.add("noinline")
-    for attribute in ("nounwind", "willreturn", "readnone"):
-        set.add(scalar.attributes, attribute)  # llvmlite knows fewer attributes than LLVM
-    set.add(scalar.attributes, f'"vector-function-abi-variant"="{",".join(mappings)}"')
-    return scalar
+    for made in (scalar, door):
+        made.attributes.add("noinline")
+        for attribute in ("nounwind", "willreturn", "readnone"):
+            set.add(made.attributes, attribute)  # llvmlite knows fewer attributes than LLVM
+    set.add(door.attributes, f'"vector-function-abi-variant"="{",".join(mappings)}"')
+    return door
 
 
 def trace(ir: Any, module: Any, function: FunctionType, name: str, lanes: int, slow: Any) -> tuple[Any, bool]:
