@@ -24,6 +24,8 @@ from funcgrad.transforms.call import call
 
 Fun = Callable[..., Any]
 _state = threading.local()
+_switches: list[bool] = []
+"""Not empty while any thread has jit disabled: then no call takes the shortest way."""
 _all_jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 
 
@@ -53,9 +55,11 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
     """Within this context (and thread) jitted functions run as plain Python, for debugging."""
     before = _jit_disabled()
     _state.disabled = disable
+    _switches.append(True)
     try:
         yield
     finally:
+        _switches.pop()
         _state.disabled = before
 
 
@@ -177,6 +181,29 @@ def trace_fun(fun: Fun, in_tree: tree.PyTreeDef, types: Sequence[ArrayType], nam
     return Traced(program, in_tree, out[0], tuple(captured), name)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Warm:
+    """The warm call of a jitted function: what to run, for arguments that are arrays (`flat`), and whether the result is one."""
+
+    call: Callable[[tuple[Any, ...]], tuple[Any, ...] | None]
+    flat: bool
+    single: bool
+    out_tree: tree.PyTreeDef
+
+
+def _warm(traced: Traced, count: int) -> _Warm | None:
+    """The warm call for a Program that was just run; None if it needs the long way (host calls, arguments that are trees)."""
+    program = traced.program
+    compiled = execute.compiled(program)
+    leaf = tree.structure(0)
+    (args_tree, _) = traced.in_tree.children()
+    flat = all(child == leaf for child in args_tree.children()) and args_tree.num_leaves == count
+    call = compiled.warm() if compiled is not None and flat else None
+    if call is None:
+        return None
+    return _Warm(call, flat, traced.out_tree == leaf, traced.out_tree)
+
+
 class Jitted:
     """What `jit` returns: calls the Program of the arguments' types, tracing it the first time."""
 
@@ -185,13 +212,23 @@ class Jitted:
         self._fun, self._static, self._static_names, self._inline = fun, static, static_names, inline
         self._name = function_name(fun)
         self._cache: dict[Any, Traced] = {}
+        self._warm: _Warm | None = None
         _all_jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        warm = self._warm
+        if warm is not None and not _switches and not kwargs:
+            # The last Program again, if the arguments are plain arrays of just its types: the native side looks.
+            outs = warm.call(args if warm.flat else tuple(tree.flatten((args, {}))[0]))
+            if outs is not None:
+                return outs[0] if warm.single else tree.unflatten(warm.out_tree, outs)
         if _jit_disabled():
             return self._fun(*args, **kwargs)
         traced, leaves = self._find(args, kwargs)
-        return _apply(traced, leaves, self._inline)
+        outs = _apply(traced, leaves, self._inline)
+        if not kwargs and not self._static and not self._static_names and not traced.captured and not self._inline:
+            self._warm = _warm(traced, len(args))
+        return outs
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -261,6 +298,7 @@ class Jitted:
 
     def clear_cache(self) -> None:
         """Forgets the traced Programs."""
+        self._warm = None
         self._cache.clear()
 
     def _cache_size(self) -> int:

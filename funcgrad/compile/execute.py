@@ -37,6 +37,12 @@ def executable(program: Program) -> Executable | None:
         return program.cache[_KEY]
 
 
+def compiled(program: Program) -> Executable | None:
+    """The compiled form of a Program that has run; None if it has none."""
+    found = program.cache.get(_KEY)
+    return found if found != _KEY else None
+
+
 def _compiled(program: Program) -> Executable | None:
     if native.native() is None:
         return None

@@ -19,10 +19,13 @@ from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
 from funcgrad.compile.plan import Memory, plan_memory
 from funcgrad.compile.simplify import simplify
+from funcgrad.core.array import Array
 from funcgrad.core.lowering import Contraction, Layout
 from funcgrad.core.program import Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType
 
+KEEP_LOCK = 20_000.0
+"""Work up to which a program runs with the interpreter's lock held."""
 GRAIN_WORK = 60_000.0
 """Rough cost (in additions) of a piece of a range: about ten microseconds."""
 
@@ -183,6 +186,8 @@ class Executable:
             self.runtime.cell.ctypes.data, address + 8 * patch_at, patches, address + 8 * steps_at, len(natives),
             address + 8 * check_at, len(sizes),
         ]  # fmt: skip
+        long = len(natives) > 64 or any(e.units > e.grain for e, _ in natives)
+        words[9:12] = [int(long), self.runtime.plain, self.runtime.own]
         for n, (entry, function) in enumerate(natives):
             words[steps_at + 4 * n : steps_at + 4 * n + 4] = [
                 function,
@@ -225,11 +230,10 @@ class Executable:
         arrays = (*args, *outs)
         frame = self.frame()
         runtime = self.runtime
-        code = runtime.bind(frame.address, arrays, runtime.plain, runtime.own) if self.host else runtime.run(
-            frame.address, arrays, runtime.plain, runtime.own)  # fmt: skip
+        code = (runtime.bind if self.host else runtime.run)(frame.address, arrays)
         if code == 1:
             arrays = (*self._fitting(args), *outs)
-            code = runtime.bind(frame.address, arrays, runtime.plain, runtime.own)
+            code = runtime.bind(frame.address, arrays)
             assert code == 0, "arrays made to fit do not fit"
             frame.words[7:9] = 0
             code = 2
@@ -239,6 +243,48 @@ class Executable:
             self._resume(frame, len(self.entries))
         self.release(frame)
         return outs
+
+    def warm(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
+        """The shortest way to run: `call(arrays)` gives the outputs as new Arrays, or None if an argument is no array of exactly
+        the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
+        if self.host:
+            return None
+        frames, empty, specs = self.frames, np.empty, self.out_specs
+        resume, count = self._resume, len(self.entries)
+        # A short program keeps the interpreter's lock: giving it up and taking it again costs more than the work.
+        work = sum(e.work for e in self.entries if isinstance(e, NativeStep))
+        run = self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
+
+        if len(specs) == 1:
+            ((only_shape, only_dtype),) = specs
+
+            def call_one(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
+                out = empty(only_shape, only_dtype).view(Array)
+                try:
+                    frame = frames.pop()
+                except IndexError:
+                    frame = self._new_frame()
+                code = run(frame.address, (*arrays, out))
+                if code == 2:
+                    resume(frame, count)
+                frames.append(frame)
+                return None if code == 1 else (out,)
+
+            return call_one
+
+        def call(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            outs = tuple([empty(shape, dtype).view(Array) for shape, dtype in specs])
+            try:
+                frame = frames.pop()
+            except IndexError:
+                frame = self._new_frame()
+            code = run(frame.address, arrays + outs)
+            if code == 2:
+                resume(frame, count)
+            frames.append(frame)
+            return None if code == 1 else outs
+
+        return call
 
     def _fitting(self, args: Sequence[Any]) -> list[np.ndarray]:
         """Arguments as plain arrays of the declared types, in C order and aligned."""

@@ -119,8 +119,9 @@ class Runtime:
         run = _code(text, lambda _: _build.compile_ir(text), "fg_run")
         engine = _execution_engine()
         c_int, c_any = ctypes.c_int64, ctypes.py_object
-        self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any, c_int, c_int)(run)
-        self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any, c_int, c_int)(engine.get_function_address("fg_bind"))
+        self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any)(run)
+        self.run_locked = ctypes.PYFUNCTYPE(c_int, c_int, c_any)(run)
+        self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any)(engine.get_function_address("fg_bind"))
         self.steps = ctypes.CFUNCTYPE(c_int, c_int, c_int)(engine.get_function_address("fg_steps"))
         self._init = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_init"))
         self._worker = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_worker"))

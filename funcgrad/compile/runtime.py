@@ -13,7 +13,8 @@ caller never waits for a worker that has not begun. Words of the pool: 0-15 mute
 from __future__ import annotations
 
 FRAME_WORDS = 12
-"""pool cell, patches, patch count, steps, step count, checks, check count, step, position, (three free)."""
+"""pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
+the two types of arrays that need no conversion."""
 STEP_WORDS = 4
 """kernel, table, units, grain."""
 PATCH_WORDS = 3
@@ -246,8 +247,12 @@ ended:
 }
 
 ; Binds the arrays of the tuple to the frame: checks their types, writes their data pointers into the tables.
-define i64 @fg_bind(ptr %frame, ptr %tuple, ptr %plain, ptr %own) nounwind {
+define i64 @fg_bind(ptr %frame, ptr %tuple) nounwind {
 entry:
+"""
+    + _pointer("plain", "%frame", 10)
+    + _pointer("own", "%frame", 11)
+    + """
   %items = getelementptr i8, ptr %tuple, i64 ITEMS
 """
     + _pointer("patches", "%frame", 1)
@@ -353,12 +358,19 @@ entry:
   %any = icmp slt i64 %first, %last
   br i1 %any, label %start, label %done
 start:
+"""
+    + _word("watch", "%frame", 9)
+    + """
+  %watched = icmp ne i64 %watch, 0
+  br i1 %watched, label %time0, label %step
+time0:
   %begin = call i64 @fg_now()
-  %deadline = add i64 %begin, 100000000
+  %deadline0 = add i64 %begin, 100000000
   br label %step
 step:
-  %s = phi i64 [ %first, %start ], [ %s1, %look ], [ %s1, %clock ]
-  %from = phi i64 [ %from0, %start ], [ 0, %look ], [ 0, %clock ]
+  %s = phi i64 [ %first, %start ], [ %first, %time0 ], [ %s1, %look ], [ %s1, %clock ]
+  %from = phi i64 [ %from0, %start ], [ %from0, %time0 ], [ 0, %look ], [ 0, %clock ]
+  %deadline = phi i64 [ 9223372036854775807, %start ], [ %deadline0, %time0 ], [ %deadline, %look ], [ %deadline, %clock ]
   %so = mul i64 %s, 4
   %sp = getelementptr i64, ptr %steps, i64 %so
 """
@@ -402,8 +414,8 @@ done:
   ret i64 0
 }
 
-define i64 @fg_run(ptr %frame, ptr %tuple, ptr %plain, ptr %own) nounwind {
-  %bound = call i64 @fg_bind(ptr %frame, ptr %tuple, ptr %plain, ptr %own)
+define i64 @fg_run(ptr %frame, ptr %tuple) nounwind {
+  %bound = call i64 @fg_bind(ptr %frame, ptr %tuple)
   %good = icmp eq i64 %bound, 0
   br i1 %good, label %go, label %bad
 go:
