@@ -6,6 +6,7 @@ import argparse
 import platform
 from collections.abc import Mapping
 
+from benchmarks import compiled as compiled
 from benchmarks import core as core
 from benchmarks.harness import LIBRARIES, ROWS, Row, Time, installed, measure, rival
 

@@ -1,0 +1,291 @@
+"""Rows of the compiler: jitted functions and their gradients. Each is one program to JAX's API, run by JAX and by funcgrad, and
+written again for PyTorch's eager mode."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import Setup, row
+
+Program = Callable[[Any, Any], Callable[..., Any]]
+Data = Callable[[np.random.Generator], tuple[Any, ...]]
+
+
+def pair(program: Program, data: Data) -> dict[str, Setup]:
+    """Both contestants that read JAX's API: `program(library, numpy room)` gives the function to jit."""
+
+    def setup(library: str) -> Setup:
+        def make() -> Callable[[], object]:
+            lib, jnp = importlib.import_module(library), importlib.import_module(f"{library}.numpy")
+            if library == "jax":
+                lib.config.update("jax_enable_x64", True)
+            args = lib.tree.map(jnp.asarray, data(np.random.default_rng(0)))
+            jitted = lib.jit(program(lib, jnp))
+            if library == "jax":
+                return lambda: lib.block_until_ready(jitted(*args))
+            return lambda: jitted(*args)
+
+        return make
+
+    return {"funcgrad": setup("funcgrad"), "jax": setup("jax")}
+
+
+def torch_setup(make: Callable[[Any, Callable[[np.ndarray], Any]], Callable[[], object]]) -> Setup:
+    """A PyTorch contestant: `make(torch, tensor)` gives the function to call."""
+
+    def setup() -> Callable[[], object]:
+        torch = importlib.import_module("torch")
+        return make(torch, lambda a: torch.tensor(np.asarray(a)))
+
+    return setup
+
+
+def backward(torch: Any, loss: Callable[..., Any], leaves: Any) -> Callable[[], object]:
+    """Value and gradients of a PyTorch loss."""
+
+    def call() -> object:
+        return torch.autograd.grad(loss(*leaves), leaves)
+
+    return call
+
+
+# ---- latency ----
+
+row(
+    "jit(grad), 10 elements, a call",
+    limit=1.2e-6,
+    **pair(lambda lib, jnp: lib.grad(lambda x: jnp.sum(jnp.tanh(x) * x)), lambda rng: (rng.normal(size=10),)),
+)
+
+# ---- elementwise ----
+
+
+def chain(lib: Any, jnp: Any) -> Callable[..., Any]:
+    return lib.value_and_grad(lambda x: jnp.sum(jnp.sin(jnp.log1p(jnp.exp(jnp.tanh(x))))))
+
+
+def _chain_torch(dtype: Any) -> Setup:
+    def make(torch: Any, tensor: Any) -> Callable[[], object]:
+        x = tensor(np.random.default_rng(0).normal(size=1_000_000).astype(dtype)).requires_grad_()
+        return backward(torch, lambda x: torch.sin(torch.log1p(torch.exp(torch.tanh(x)))).sum(), (x,))
+
+    return torch_setup(make)
+
+
+for _dtype in (np.float32, np.float64):
+    row(
+        f"value and grad of an elementwise chain, 1M {_dtype.__name__}",
+        **pair(chain, lambda rng, d=_dtype: (rng.normal(size=1_000_000).astype(d),)),  # type: ignore[misc]
+        torch=_chain_torch(_dtype),
+    )
+
+
+def black_scholes(lib: Any, jnp: Any) -> Callable[..., Any]:
+    def price(s: Any, k: Any, t: Any, r: Any, v: Any) -> Any:
+        d1 = (jnp.log(s / k) + (r + 0.5 * v * v) * t) / (v * jnp.sqrt(t))
+        cdf = lambda x: 0.5 * (1.0 + lib.scipy.special.erf(x * 0.7071067811865476))
+        return jnp.sum(s * cdf(d1) - k * jnp.exp(-r * t) * cdf(d1 - v * jnp.sqrt(t)))
+
+    if lib.__name__ == "jax":
+        importlib.import_module("jax.scipy.special")
+    return lib.grad(price, argnums=(0, 1, 2, 3, 4))
+
+
+def _options(rng: np.random.Generator) -> tuple[Any, ...]:
+    bounds = [(80, 120), (80, 120), (0.1, 2), (0.01, 0.05), (0.1, 0.5)]
+    return tuple(rng.uniform(a, b, 1 << 19).astype(np.float32) for a, b in bounds)
+
+
+def _options_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+    leaves = tuple(tensor(a).requires_grad_() for a in _options(np.random.default_rng(0)))
+
+    def price(s: Any, k: Any, t: Any, r: Any, v: Any) -> Any:
+        d1 = (torch.log(s / k) + (r + 0.5 * v * v) * t) / (v * torch.sqrt(t))
+        cdf = lambda x: 0.5 * (1.0 + torch.erf(x * 0.7071067811865476))
+        return (s * cdf(d1) - k * torch.exp(-r * t) * cdf(d1 - v * torch.sqrt(t))).sum()
+
+    return backward(torch, price, leaves)
+
+
+row("Black-Scholes greeks, 512k options", **pair(black_scholes, _options), torch=torch_setup(_options_torch))
+
+# ---- networks ----
+
+SIZES = (784, 512, 512, 10)
+
+
+def mlp_step(lib: Any, jnp: Any) -> Callable[..., Any]:
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        for w, b in params[:-1]:
+            x = lib.nn.relu(x @ w + b)
+        w, b = params[-1]
+        return -jnp.mean(jnp.sum(lib.nn.log_softmax(x @ w + b) * y, axis=1))
+
+    def step(params: Any, velocity: Any, x: Any, y: Any) -> Any:
+        grads = lib.grad(loss)(params, x, y)
+        velocity = lib.tree.map(lambda v, g: 0.9 * v + g, velocity, grads)
+        return lib.tree.map(lambda p, v: p - 0.01 * v, params, velocity), velocity
+
+    return step
+
+
+def _mlp_data(rng: np.random.Generator) -> tuple[Any, ...]:
+    params = [
+        (rng.normal(size=(m, n)).astype(np.float32) * 0.05, np.zeros(n, np.float32)) for m, n in zip(SIZES, SIZES[1:])
+    ]
+    velocity = [(np.zeros_like(w), np.zeros_like(b)) for w, b in params]
+    y = np.eye(10, dtype=np.float32)[rng.integers(0, 10, 128)]
+    return params, velocity, rng.normal(size=(128, 784)).astype(np.float32), y
+
+
+def _mlp_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+    params, _, x, y = _mlp_data(np.random.default_rng(0))
+    leaves = [tensor(a).requires_grad_() for pair in params for a in pair]
+    x, y = tensor(x), tensor(y).argmax(1)
+    optimiser = torch.optim.SGD(leaves, lr=0.01, momentum=0.9)
+
+    def call() -> object:
+        h = x
+        for w, b in zip(leaves[:-2:2], leaves[1:-2:2]):
+            h = torch.relu(torch.addmm(b, h, w))
+        loss = torch.nn.functional.cross_entropy(torch.addmm(leaves[-1], h, leaves[-2]), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    return call
+
+
+row("MLP 784-512-512-10, SGD-momentum step, batch 128", **pair(mlp_step, _mlp_data), torch=torch_setup(_mlp_torch))
+
+
+def example_gradients(lib: Any, jnp: Any) -> Callable[..., Any]:
+    def loss(params: Any, x: Any, y: Any) -> Any:
+        (w1, b1), (w2, b2) = params
+        return jnp.sum((jnp.tanh(x @ w1 + b1) @ w2 + b2 - y) ** 2)
+
+    return lib.vmap(lib.grad(loss), in_axes=(None, 0, 0))
+
+
+def _example_data(rng: np.random.Generator) -> tuple[Any, ...]:
+    f = np.float32
+    params = [
+        (rng.normal(size=(64, 128)).astype(f), np.zeros(128, f)),
+        (rng.normal(size=(128, 10)).astype(f), np.zeros(10, f)),
+    ]
+    return params, rng.normal(size=(64, 64)).astype(f), rng.normal(size=(64, 10)).astype(f)
+
+
+row("per-example gradients of a 64-128-10 MLP, batch 64", **pair(example_gradients, _example_data))
+
+
+def transformer(lib: Any, jnp: Any) -> Callable[..., Any]:
+    def norm(x: Any, g: Any, b: Any) -> Any:
+        m = x.mean(-1, keepdims=True)
+        v = ((x - m) ** 2).mean(-1, keepdims=True)
+        return (x - m) / jnp.sqrt(v + 1e-5) * g + b
+
+    def block(p: Any, x: Any) -> Any:
+        b, t, d = x.shape
+        h = norm(x, p["g1"], p["b1"])
+        q, k, v = [(h @ p[n]).reshape(b, t, 4, d // 4).transpose(0, 2, 1, 3) for n in ("q", "k", "v")]
+        a = lib.nn.softmax(q @ k.transpose(0, 1, 3, 2) / 8.0)
+        x = x + (a @ v).transpose(0, 2, 1, 3).reshape(b, t, d) @ p["o"]
+        h = norm(x, p["g2"], p["b2"])
+        return x + lib.nn.gelu(h @ p["w1"] + p["c1"]) @ p["w2"] + p["c2"]
+
+    return lib.grad(lambda p, x: jnp.mean(block(p, x) ** 2))
+
+
+def _block_data(rng: np.random.Generator) -> tuple[Any, ...]:
+    d, f = 256, np.float32
+    p: dict[str, np.ndarray] = {n: (rng.normal(size=(d, d)) / 16).astype(f) for n in ("q", "k", "v", "o")}
+    p |= {n: np.ones(d, f) for n in ("g1", "g2")} | {n: np.zeros(d, f) for n in ("b1", "b2", "c2")}
+    p |= {"w1": (rng.normal(size=(d, 4 * d)) / 16).astype(f), "c1": np.zeros(4 * d, f)}
+    p["w2"] = (rng.normal(size=(4 * d, d)) / 32).astype(f)
+    return p, rng.normal(size=(8, 128, d)).astype(f)
+
+
+def _block_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+    arrays, x0 = _block_data(np.random.default_rng(0))
+    names, x = list(arrays), tensor(x0)
+    leaves = tuple(tensor(arrays[n]).requires_grad_() for n in names)
+    functional = torch.nn.functional
+
+    def loss(*leaves: Any) -> Any:
+        p = dict(zip(names, leaves))
+        h = functional.layer_norm(x, (256,), p["g1"], p["b1"])
+        q, k, v = [(h @ p[n]).view(8, 128, 4, 64).transpose(1, 2) for n in ("q", "k", "v")]
+        a = torch.softmax(q @ k.transpose(-1, -2) / 8.0, -1)
+        y = x + (a @ v).transpose(1, 2).reshape(8, 128, 256) @ p["o"]
+        h = functional.layer_norm(y, (256,), p["g2"], p["b2"])
+        y = y + functional.gelu(h @ p["w1"] + p["c1"], approximate="tanh") @ p["w2"] + p["c2"]
+        return (y**2).mean()
+
+    return backward(torch, loss, leaves)
+
+
+row("transformer block, D=256, T=128, B=8, gradient", **pair(transformer, _block_data), torch=torch_setup(_block_torch))
+
+
+def mixture(lib: Any, jnp: Any) -> Callable[..., Any]:
+    def loss(logits: Any, means: Any, scales: Any, x: Any) -> Any:
+        z = (x[:, None, :] - means[None]) * jnp.exp(-scales)[None]
+        terms = lib.nn.log_softmax(logits)[None] - 0.5 * jnp.sum(z * z, -1) - jnp.sum(scales, -1)[None]
+        return -jnp.sum(lib.nn.logsumexp(terms, axis=1))
+
+    return lib.grad(loss, argnums=(0, 1, 2))
+
+
+def _mixture_data(rng: np.random.Generator) -> tuple[Any, ...]:
+    f = np.float32
+    return tuple(a.astype(f) for a in (rng.normal(size=25), rng.normal(size=(25, 10)), rng.normal(size=(25, 10)) * 0.1,
+                                       rng.normal(size=(1000, 10))))  # fmt: skip
+
+
+def _mixture_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+    *params, x0 = _mixture_data(np.random.default_rng(0))
+    leaves, x = tuple(tensor(a).requires_grad_() for a in params), tensor(x0)
+
+    def loss(logits: Any, means: Any, scales: Any) -> Any:
+        z = (x[:, None, :] - means[None]) * torch.exp(-scales)[None]
+        terms = torch.log_softmax(logits, 0)[None] - 0.5 * (z * z).sum(-1) - scales.sum(-1)[None]
+        return -torch.logsumexp(terms, 1).sum()
+
+    return backward(torch, loss, leaves)
+
+
+row(
+    "GMM log-likelihood, n=1000, d=10, k=25, gradient",
+    **pair(mixture, _mixture_data),
+    torch=torch_setup(_mixture_torch),
+)
+
+# ---- products of matrices ----
+
+
+def _product_torch(shapes: Any, dtype: Any) -> Setup:
+    def make(torch: Any, tensor: Any) -> Callable[[], object]:
+        rng = np.random.default_rng(0)
+        a, b = [tensor(rng.normal(size=s).astype(dtype)) for s in shapes]
+        return lambda: a @ b
+
+    return torch_setup(make)
+
+
+for _n in (16, 64, 256, 1024, 2048):
+    for _dtype in (np.float32, np.float64):
+        if _n == 2048 and _dtype is np.float64:
+            continue
+        _shapes = ((_n, _n), (_n, _n))
+        row(
+            f"matmul {_n} x {_n}, {_dtype.__name__}",
+            **pair(lambda lib, jnp: lambda a, b: a @ b,
+                   lambda rng, s=_shapes, d=_dtype: tuple(rng.normal(size=x).astype(d) for x in s)),  # type: ignore[misc]
+            torch=_product_torch(_shapes, _dtype),
+        )  # fmt: skip
