@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.lowering import Inline, Pointwise, View
+from funcgrad.core.lowering import Contraction, Inline, Pointwise, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType, array_type, value_type
@@ -194,6 +194,10 @@ class _Rewriter:
                 inner = before.params["permutation"]
                 both = tuple(inner[i] for i in order)
                 return self.emit(transpose, [before.inputs[0]], {"permutation": both}, like, region)[0]
+            if before is not None and isinstance(before.primitive.kernel, Contraction):
+                swapped = _swapped(before, order)
+                if swapped is not None:
+                    return self.emit(before.primitive, [*before.inputs[::-1]], swapped, like, region)[0]
         elif primitive is broadcast_in_dim:
             if params["shape"] == shape and params["dims"] == tuple(range(len(shape))) and isinstance(x, Var):
                 return x
@@ -262,6 +266,16 @@ class _Rewriter:
                 needed.update(a for a in eq.inputs if isinstance(a, Var))
         constants = tuple((v, c) for v, c in self.constants.items() if v in needed)
         return Program(program.inputs, tuple(reversed(kept)), tuple(outputs), constants, program.name)
+
+
+def _swapped(eq: Equation, order: tuple[int, ...]) -> dict[str, Any] | None:
+    """The parameters of a product with its operands exchanged, if that is what transposing its result by `order` is."""
+    (xc, yc), (xb, yb) = eq.params["dims"]
+    x, y = eq.inputs
+    k, m, n = len(xb), x.type.ndim - len(xc) - len(xb), y.type.ndim - len(yc) - len(yb)
+    if order != (*range(k), *range(k + m, k + m + n), *range(k, k + m)):
+        return None
+    return {"dims": ((yc, xc), (yb, xb))}
 
 
 def _read(env: dict[Var, Atom], atom: Atom) -> Atom:
