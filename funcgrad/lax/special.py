@@ -7,6 +7,7 @@ from typing import Any
 from funcgrad.api.custom import stop_gradient as stop_gradient
 from funcgrad.core.array import wrap
 from funcgrad.lax.elementwise import same_types
+from funcgrad.ops import bessel
 from funcgrad.ops import special as s
 
 
@@ -62,12 +63,12 @@ def betainc(a: Any, b: Any, x: Any) -> Any:
 
 def bessel_i0e(x: Any) -> Any:
     """exp(-|x|) times the modified Bessel function of order 0, elementwise."""
-    return wrap(s.bessel_i0e(*same_types("bessel_i0e", x)))
+    return wrap(bessel.bessel_i0e(*same_types("bessel_i0e", x)))
 
 
 def bessel_i1e(x: Any) -> Any:
     """exp(-|x|) times the modified Bessel function of order 1, elementwise."""
-    return wrap(s.bessel_i1e(*same_types("bessel_i1e", x)))
+    return wrap(bessel.bessel_i1e(*same_types("bessel_i1e", x)))
 
 
 def logistic(x: Any) -> Any:
