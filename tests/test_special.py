@@ -198,7 +198,7 @@ def test_the_others_as_jax(jax):
     found = special.bessel_jn(X, v=3)
     close(found, np.stack([scipy.special.jv(i, X) for i in range(4)]), rtol=1e-13)
     close(
-        fg.jacfwd(lambda x: special.bessel_jn(x, v=2))(1.3), [scipy.special.jvp(i, 1.3) for i in range(3)], rtol=1e-12
+        fg.jacfwd(lambda x: special.bessel_jn(x, v=2))(1.3), np.array([scipy.special.jvp(i, 1.3) for i in range(3)]), rtol=1e-12
     )
     n, m, theta, phi = np.array([3, 2]), np.array([-1, 2]), np.array([0.4, 1.3]), np.array([0.9, 4.0])
     close(special.sph_harm_y(n, m, theta, phi, n_max=3), peer.sph_harm_y(n, m, theta, phi, n_max=3), rtol=1e-10)

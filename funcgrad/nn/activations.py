@@ -131,6 +131,27 @@ def squareplus(x: Any, b: Any = 4.0) -> Any:
 
 
 @_elementwise
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, (x + 1) ** 2 / 4 between, x from 1 on."""
+    inside = _between(x, -1, 1)
+    return e.select(x >= 1, x, e.square(inside + 1.0) / 4.0)
+
+
+@_elementwise
+def sparse_sigmoid(x: Any) -> Any:
+    """0 up to -1, (x + 1) / 2 between, 1 from 1 on: the derivative of sparse_plus. Its own at both kinks is 0."""
+    return (_between(x, -1, 1) + 1.0) / 2.0
+
+
+@_elementwise
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(-x)) for x >= 0, accurate on both sides of log(2)."""
+    small = x < math.log(2)
+    near, far = e.select(small, x, 1.0), e.select(small, 1.0, x)
+    return e.select(small, e.log(-e.expm1(-near)), e.log1p(-e.exp(-far)))
+
+
+@_elementwise
 def soft_sign(x: Any) -> Any:
     """x / (1 + |x|)."""
     return x / (1.0 + e.magnitude(x))

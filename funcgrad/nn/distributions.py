@@ -77,6 +77,15 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
     return wrap(out), wrap(finish(reshape(e.sign(total), shape=_dropped(shape_of(x), axes)), x, axes, keepdims))
 
 
+def logmeanexp(x: Any, axis: Axis = None, where: Any = None, keepdims: bool = False) -> Any:
+    """log(mean(exp(x))) along `axis`, of the values where `where`, without overflow."""
+    x = _floating(x)
+    axes = axes_of(axis, len(shape_of(x)), "logmeanexp")
+    counted = masked(np.ones(shape_of(x), dtype_of(x).type(0).real.dtype), where, 0)
+    count = reshape(_summed(counted, axes), shape=_dropped(shape_of(x), axes))
+    return wrap(array_operand(logsumexp(x, axes, None, keepdims, False, where)) - e.log(finish(count, x, axes, keepdims)))
+
+
 def _dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 
@@ -102,16 +111,26 @@ def one_hot(x: Any, num_classes: int, *, dtype: Any = np.float64, axis: int = -1
 
 
 def standardize(x: Any, axis: Axis = -1, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5,
-                where: Any = None) -> Any:  # fmt: skip
-    """(x - mean) / sqrt(variance + epsilon) along `axis`, with the data's own mean and variance unless given."""
+                where: Any = None, *, algorithm: str = "fast") -> Any:  # fmt: skip
+    """(x - mean) / sqrt(variance + epsilon) along `axis`, with the data's own mean and variance unless given.
+
+    algorithm: "fast" takes the mean of squares less the square of the mean, never negative; "stable" the mean of squared
+    deviations. Raises ValueError for another name.
+    """
+    if algorithm not in ("fast", "stable"):
+        raise ValueError(f"standardize: algorithm must be 'fast' or 'stable', got {algorithm!r}.")
     x = _floating(x)
     axes = axes_of(axis, len(shape_of(x)), "standardize")
-    ones = masked(np.ones(shape_of(x), dtype_of(x)), where, 0)
-    count = _summed(ones, axes)
-    if mean is None:
-        mean = _summed(masked(x, where, 0), axes) / count
+    count = _summed(masked(np.ones(shape_of(x), dtype_of(x)), where, 0), axes)
+
+    def average(values: Any) -> Any:
+        return _summed(masked(values, where, 0), axes) / count
+
+    centre = average(x) if mean is None else array_operand(mean)
     if variance is None:
-        # As jax.nn: the mean of squares less the square of the mean, never negative.
-        square = _summed(masked(e.square(x), where, 0), axes) / count
-        variance = square - e.square(array_operand(mean))
-    return wrap((x - array_operand(mean)) / e.sqrt(array_operand(variance) + epsilon))
+        if algorithm == "stable":
+            variance = average(e.square(x - centre))
+        else:
+            spread = average(e.square(x)) - e.square(centre)
+            variance = e.select(spread > 0, spread, e.select(spread == spread, 0.0, spread))
+    return wrap((x - centre) / e.sqrt(array_operand(variance) + epsilon))

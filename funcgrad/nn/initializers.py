@@ -151,3 +151,21 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = np.float64)
         return wrap(np.asarray(scale, dtype) * np.moveaxis(q, -1, column_axis))
 
     return init
+
+
+def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = np.float64) -> Initializer:
+    """An initializer of convolution kernels: orthogonal at the middle place, 0 elsewhere (Xiao et al. 2018).
+
+    Shapes have 3, 4 or 5 axes: space..., inputs, outputs, with at least as many outputs as inputs.
+    """
+
+    def init(key: Any, shape: Sequence[int], dtype: Any = dtype) -> Any:
+        if len(shape) not in (3, 4, 5):
+            raise ValueError(f"delta_orthogonal needs a shape of 3, 4 or 5 axes, got {tuple(shape)}.")
+        if shape[-1] < shape[-2]:
+            raise ValueError(f"delta_orthogonal needs shape[-1] >= shape[-2], got {tuple(shape)}.")
+        matrix = operand(orthogonal(scale, column_axis, dtype)(key, (shape[-1], shape[-1])))
+        middle = tuple((n - 1) // 2 for n in shape[:-2])
+        return wrap(_placed(matrix, tuple(shape), middle, dtype))
+
+    return init
