@@ -23,8 +23,9 @@ CASES = {
     "hyp1f1": (X, Y, X * 3 - 2), "hyp2f1": (X, Y, X + 1.3, X * 0.7), "multigammaln": (X + 3, 3),
 }  # fmt: skip
 CONSTANT = {"polygamma": (0,), "expn": (0,), "betainc": (0, 1), "multigammaln": (1,)}
-"""Arguments without derivative here."""
-NAN_IN_JAX = {"gammasgn"}
+"""Arguments without derivative in JAX."""
+NO_PEER = {"gammasgn", "spence"}
+"""JAX has nan for gammasgn's slope, and for spence's just above 1."""
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def moving(name):
 @pytest.mark.parametrize("name", CASES)
 def test_values_are_scipys(name):
     args = CASES[name]
-    theirs = {"logsumexp": scipy.special.logsumexp, "softmax": lambda x: scipy.special.softmax(x, -1),
-              "log_softmax": lambda x: scipy.special.log_softmax(x, -1)}.get(name) or getattr(scipy.special, name)  # fmt: skip
+    theirs = {"logsumexp": scipy.special.logsumexp, "softmax": scipy.special.softmax,
+              "log_softmax": scipy.special.log_softmax}.get(name) or getattr(scipy.special, name)  # fmt: skip
     want = theirs(*args)
     have = getattr(special, name)(*args)
     assert all(type(leaf) is fg.Array for leaf in fg.tree.leaves(have))
@@ -80,13 +81,11 @@ def test_shapes_and_dtypes(name):
     close(f(*small), f(*args), rtol=2e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - NAN_IN_JAX))
+@pytest.mark.parametrize("name", sorted(set(CASES) - NO_PEER))
 def test_first_derivatives_are_jaxs_in_both_modes(jax, name):
     import jax.scipy.special as peer
 
     of, values = moving(name)
-    if name == "gammasgn":
-        return
     have, pull = fg.vjp(of(special), *values)
     want, push_back = jax.vjp(of(peer), *values)
     close(
@@ -136,8 +135,8 @@ def test_higher_derivatives_are_exact_at_removable_points(f, point, wanted):
 
 
 @pytest.mark.parametrize(("f", "argument"), [
-    (lambda a: special.betainc(a, 1.5, 0.4), "a"),
-    (lambda b: special.betainc(1.5, b, 0.4), "b"),
+    (fg.grad(lambda a: special.betainc(a, 1.5, 0.4)), "a"),
+    (fg.grad(lambda b: special.betainc(1.5, b, 0.4)), "b"),
     (lambda n: special.polygamma(n, 0.4), "n"),
     (lambda n: special.expn(n, 0.4), "n"),
     (fg.grad(lambda a: special.gammainc(a, 0.4)), "a"),
@@ -156,7 +155,7 @@ EDGES = [
     *[(n, p) for n in ("rel_entr", "kl_div") for p in [(0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (-1.0, 1.0), (np.nan, 1.0)]],
     *[("entr", (v,)) for v in (0.0, -1.0, np.nan, np.inf, 2.0)],
     *[(n, (v,)) for n in ("gamma", "gammasgn", "gammaln") for v in (0.0, -0.0, -1.0, -1.5, -2.5, 171.0, np.inf, np.nan)],
-    *[("boxcox", p) for p in [(0.0, 2.0), (2.0, 0.0), (0.0, 0.0), (0.0, -1.0)]],
+    *[("boxcox", p) for p in [(0.0, 2.0), (2.0, 0.0), (0.0, 0.0), (0.0, -1.0), (np.inf, 0.0), (-1.0, 0.0)]],
     *[("comb", p) for p in [(5, 2), (5, 6), (-1, 2), (5, -1), (0, 0)]],
     *[("factorial", (n,)) for n in (0, 5, -2)], *[("expn", (n, 0.0)) for n in (2, 3)], ("ndtri", (0.0,)), ("erfinv", (1.0,)),
 ]  # fmt: skip

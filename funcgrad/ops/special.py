@@ -10,7 +10,7 @@ import numpy as np
 
 from funcgrad.core.primitive import Primitive
 from funcgrad.errors import MissingRuleError
-from funcgrad.ops.elementwise import exp, log, power
+from funcgrad.ops.elementwise import exp, log
 from funcgrad.ops.families import array
 from funcgrad.ops.families import scipy_special as scipy
 from funcgrad.ops.pointwise import elementwise, float_dtype, reals
@@ -164,19 +164,6 @@ igammac: Primitive = _special(
     lambda a, x: typed(scipy.gammaincc(a, x), a, x),
     [lambda g, ans, a, x: -g * igamma_grad_a(a, x), lambda g, ans, a, x: -g * _gamma_density(a, x)],
     lambda rng: [((2, array(rng, (3,), 0.5, 3.0)), {})],
-)
-
-
-def _beta_density(a: Any, b: Any, x: Any) -> Any:
-    norm = exp(lgamma(a + b) - lgamma(a) - lgamma(b))
-    return norm * power(x, a - 1.0) * power(1.0 - x, b - 1.0)
-
-
-betainc: Primitive = _special(
-    "betainc",
-    lambda a, b, x: typed(scipy.betainc(a, b, x), a, b, x),
-    [no_rule("betainc", "a"), no_rule("betainc", "b"), lambda g, ans, a, b, x: g * _beta_density(a, b, x)],
-    lambda rng: [((2, 3, array(rng, (3,), 0.2, 0.8)), {})],
 )
 
 # ---- integrals ----

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from funcgrad.core.array import wrap
-from funcgrad.nn.distributions import log_softmax as log_softmax
-from funcgrad.nn.distributions import logsumexp as _logsumexp
-from funcgrad.nn.distributions import softmax as softmax
-from funcgrad.ops import bessel, gammas, hypergeometric
+from funcgrad.nn import distributions
+from funcgrad.numpy.axes import Axis
+from funcgrad.ops import bessel, gammas, hypergeometric, incomplete_beta
 from funcgrad.ops import elementwise as e
 from funcgrad.ops import special as s
-from funcgrad.scipy.floating import floating, function
+from funcgrad.scipy.floating import floating, function, together
 from funcgrad.scipy.special_integrals import bernoulli as bernoulli
 from funcgrad.scipy.special_integrals import bessel_jn as bessel_jn
 from funcgrad.scipy.special_integrals import comb as comb
@@ -99,10 +99,9 @@ def polygamma(n: Any, x: Any) -> Any:
     return s.polygamma(n, x)
 
 
-@function
-def zeta(x: Any, q: Any = 1.0) -> Any:
+def zeta(x: Any, q: Any = None) -> Any:
     """The Hurwitz zeta function, for x > 1; by default q = 1, Riemann's. By x it has a first derivative only."""
-    return s.zeta(x, q)
+    return wrap(s.zeta(*together([floating(x), floating(1.0 if q is None else q)])))
 
 
 @function
@@ -119,8 +118,8 @@ def gammaincc(a: Any, x: Any) -> Any:
 
 @function
 def betainc(a: Any, b: Any, x: Any) -> Any:
-    """The regularised incomplete beta function. Not differentiable by a and b."""
-    return s.betainc(a, b, x)
+    """The regularised incomplete beta function. By a and b it has a first derivative only."""
+    return incomplete_beta.betainc(a, b, x)
 
 
 @function
@@ -159,7 +158,17 @@ def poch(z: Any, m: Any) -> Any:
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False,
               where: Any = None) -> Any:  # fmt: skip
     """log(sum(b * exp(a))) along `axis` without overflow; see funcgrad.nn.logsumexp."""
-    return _logsumexp(a, axis, b, keepdims, return_sign, where)
+    return distributions.logsumexp(a, axis, b, keepdims, return_sign, where)
+
+
+def softmax(x: Any, axis: Axis = None) -> Any:
+    """exp(x) / sum(exp(x)) along `axis`, by default over all axes."""
+    return distributions.softmax(x, axis)
+
+
+def log_softmax(x: Any, axis: Axis = None) -> Any:
+    """log(softmax(x)) along `axis`, by default over all axes."""
+    return distributions.log_softmax(x, axis)
 
 
 @function
@@ -205,10 +214,14 @@ def ndtr(x: Any) -> Any:
     return 0.5 * s.erfc(-x * math.sqrt(0.5))
 
 
-@function
-def log_ndtr(x: Any) -> Any:
-    """log(ndtr(x)), accurate far to the left."""
-    return s.log_ndtr(x)
+def log_ndtr(x: Any, series_order: int = 3) -> Any:
+    """log(ndtr(x)), accurate far to the left.
+
+    series_order: JAX's number of terms far to the left, at least 1; every value here is exact to rounding, as by ever more.
+    """
+    if operator.index(series_order) < 1:
+        raise ValueError(f"log_ndtr: series_order must be at least 1, got {series_order}.")
+    return wrap(s.log_ndtr(floating(x)))
 
 
 @function
@@ -278,8 +291,12 @@ def boxcox1p(x: Any, lmbda: Any) -> Any:
 
 
 def _power_transform(logarithm: Any, lmbda: Any) -> Any:
-    # At 0 the quotient is written as exprel, whose derivatives by lmbda are known there.
+    # At 0 the quotient is written as exprel, whose derivatives by lmbda are known there; an infinite logarithm has 0 * inf in
+    # its argument, so it stands alone, with the root of lmbda for its infinite slope.
     zero = lmbda == 0
-    safe = e.select(zero, 1.0, lmbda)
-    at_zero, power = e.select(zero, logarithm, 0.0), e.select(zero, lmbda, 0.0)
-    return e.select(zero, at_zero * hypergeometric.exprel(power * at_zero), e.expm1(safe * logarithm) / safe)
+    safe, power = e.select(zero, 1.0, lmbda), e.select(zero, lmbda, 0.0)
+    endless = zero & (e.magnitude(logarithm) == np.inf)
+    finite = e.select(zero & ~endless, logarithm, 0.0)
+    at_zero = finite * hypergeometric.exprel(power * finite)
+    at_zero = e.select(endless, logarithm + e.sqrt(e.select(endless, lmbda, 1.0)), at_zero)
+    return e.select(zero, at_zero, e.expm1(safe * logarithm) / safe)
