@@ -100,7 +100,7 @@ def test_first_derivatives_are_jaxs_in_both_modes(jax, name):
 
 
 def test_derivatives_by_parameters():
-    slope = lambda f, i, *args: float(fg.grad(f, i)(*args))  # noqa: E731
+    slope = lambda f, i, *args: float(fg.grad(f, i)(*args))
     assert slope(special.zeta, 0, 1.01, 0.2) == pytest.approx(-9991.83933922342, rel=1e-13)
     assert slope(special.zeta, 0, 1.5, 100.0) == pytest.approx(-1.32334154536072, rel=1e-13)
     assert slope(special.gammainc, 0, 5.0, 9.0) == pytest.approx(-0.0461226784990303, rel=1e-12)
@@ -109,6 +109,44 @@ def test_derivatives_by_parameters():
     assert slope(special.hyp1f1, 1, 2.0, 1.1, 20.0) == pytest.approx(-24789586909.9694, rel=1e-12)
     assert slope(special.hyp2f1, 2, 1.2, 0.7, 2.3, -9.0) == pytest.approx(0.0970743841839064, rel=1e-12)
     assert slope(special.hyp2f1, 0, 0.2, -1.0, 2.3, 0.99) == pytest.approx(-0.430434782608696, rel=1e-12)
+    for args, by_a, by_b in (
+        ((0.3, 0.2, 0.9), -0.62701479332982, 1.6182178493114618),
+        ((50.0, 70.0, 0.42), -0.0429715673606115, 0.030875252073339732),
+        ((5.0, 9.0, 0.9), -4.919986635543194e-07, 9.595840332557956e-07),
+        ((1.0, 1.0, 0.5), -0.34657359027997264, 0.34657359027997264),
+    ):
+        assert slope(special.betainc, 0, *args) == pytest.approx(by_a, rel=1e-13)
+        assert slope(special.betainc, 1, *args) == pytest.approx(by_b, rel=1e-13)
+    assert [slope(special.betainc, i, 2.0, 3.0, x) for i in (0, 1) for x in (0.0, 1.0)] == [0.0] * 4
+    assert np.isnan(slope(special.betainc, 0, -1.0, 3.0, 0.5))
+
+
+def test_slopes_without_a_peer():
+    x = np.array([0.2, 0.7, 0.999, 1.001, 1.03, 1.6, 8.0])
+    close(fg.vmap(fg.grad(special.spence))(x), np.log(x) / (1 - x), rtol=1e-12)
+    close(fg.jvp(special.spence, (x,), (np.ones(7),))[1], np.log(x) / (1 - x), rtol=1e-12)
+    close(fg.vmap(fg.grad(special.gammasgn))(np.array([-1.5, 0.5])), np.zeros(2))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_boxcox_of_an_infinite_logarithm():
+    assert fg.grad(special.boxcox, (0, 1))(0.0, 0.0) == (np.inf, np.inf)
+    assert fg.jvp(special.boxcox, (0.0, 0.0), (1.0, 1.0))[1] == np.inf
+
+
+def test_softmax_takes_every_axis_unless_told(jax):
+    import jax.scipy.special as peer
+
+    for name in ("softmax", "log_softmax"):
+        for axis in (None, 0, 1, (0, 1)):
+            close(getattr(special, name)(X, axis=axis), getattr(peer, name)(X, axis=axis), rtol=1e-13)
+
+
+def test_arguments_that_only_jax_needs():
+    assert float(special.log_ndtr(-3.0, 2)) == float(special.log_ndtr(-3.0))
+    with pytest.raises(ValueError, match="series_order must be at least 1"):
+        special.log_ndtr(-3.0, series_order=0)
+    assert float(special.zeta(2.0)) == pytest.approx(np.pi**2 / 6, rel=1e-15)
 
 
 def nth(f, n):
@@ -185,7 +223,7 @@ def test_logsumexp_as_jax(jax, kwargs):
 
     close(special.logsumexp(X, **kwargs), logsumexp(X, **kwargs), rtol=1e-13)
     if not kwargs.get("return_sign"):
-        total = lambda f, module: lambda x: module.sum(f(x, **kwargs))  # noqa: E731
+        total = lambda f, module: lambda x: module.sum(f(x, **kwargs))
         close(fg.grad(total(special.logsumexp, fg.numpy))(X), jax.grad(total(logsumexp, jax.numpy))(X), rtol=1e-12)
 
 
@@ -197,7 +235,9 @@ def test_the_others_as_jax(jax):
     found = special.bessel_jn(X, v=3)
     close(found, np.stack([scipy.special.jv(i, X) for i in range(4)]), rtol=1e-13)
     close(
-        fg.jacfwd(lambda x: special.bessel_jn(x, v=2))(1.3), np.array([scipy.special.jvp(i, 1.3) for i in range(3)]), rtol=1e-12
+        fg.jacfwd(lambda x: special.bessel_jn(x, v=2))(1.3),
+        np.array([scipy.special.jvp(i, 1.3) for i in range(3)]),
+        rtol=1e-12,
     )
     n, m, theta, phi = np.array([3, 2]), np.array([-1, 2]), np.array([0.4, 1.3]), np.array([0.9, 4.0])
     close(special.sph_harm_y(n, m, theta, phi, n_max=3), peer.sph_harm_y(n, m, theta, phi, n_max=3), rtol=1e-10)

@@ -35,7 +35,7 @@ def identity(x: Any) -> Any:
 @_elementwise
 def relu(x: Any) -> Any:
     """max(x, 0); the derivative at 0 is 0."""
-    return e.select(x > 0, x, 0)
+    return e.select(x <= 0, 0, x)
 
 
 @_elementwise
@@ -45,7 +45,8 @@ def relu6(x: Any) -> Any:
 
 
 def _between(x: Any, low: float, high: float) -> Any:
-    return e.select((x > low) & (x < high), x, e.select(x >= high, high, low))
+    # By what lies outside, so that nan stays nan.
+    return e.select(x <= low, low, e.select(x >= high, high, x))
 
 
 @_elementwise
@@ -62,8 +63,8 @@ def hard_sigmoid(x: Any) -> Any:
 
 @_elementwise
 def hard_silu(x: Any) -> Any:
-    """x * hard_sigmoid(x)."""
-    return x * (_between(x + 3.0, 0, 6) / 6.0)
+    """x * hard_sigmoid(x): 0 up to -3, x from 3 on; the derivatives at both kinks are those outside."""
+    return e.select(x <= -3, 0.0, e.select(x >= 3, 1.0 * x, x * ((x + 3.0) / 6.0)))
 
 
 hard_swish = hard_silu

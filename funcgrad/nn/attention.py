@@ -87,7 +87,9 @@ def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, ma
         An array of the query's shape and dtype. Raises ValueError for shapes that do not fit, TypeError for unequal dtypes.
     """
     if implementation not in (None, "xla"):
-        raise NotImplementedError(f"dot_product_attention: implementation must be None or 'xla', got {implementation!r}.")
+        raise NotImplementedError(
+            f"dot_product_attention: implementation must be None or 'xla', got {implementation!r}."
+        )
     q, k, v = array_operand(query), array_operand(key), array_operand(value)
     single = len(shape_of(q)) == 3
     if single:
@@ -96,25 +98,27 @@ def dot_product_attention(query: Any, key: Any, value: Any, bias: Any = None, ma
     b, t, n, h = shape_of(q)
     s, heads = shape_of(k)[1:3]
     shape = (b, n, t, s)
-    grouped = reshape(q, shape=(b, t, heads, n // heads, h))
-    logits = reshape(array_operand(einsum("btkgh,bskh->bkgts", grouped, k)), shape=shape)
-    logits = logits * convert(array_operand(1 / math.sqrt(h) if scale is None else scale), dtype_of(q))
+    # Logits and weights of half precision are computed in single.
+    kind = np.promote_types(dtype_of(q), np.float32)
+    grouped = reshape(convert(q, kind), shape=(b, t, heads, n // heads, h))
+    logits = reshape(array_operand(einsum("btkgh,bskh->bkgts", grouped, convert(k, kind))), shape=shape)
+    logits = logits * convert(array_operand(1 / math.sqrt(h) if scale is None else scale), kind)
     if bias is not None:
-        logits = convert(logits + _broadcastable("bias", bias, shape), dtype_of(q))
+        logits = convert(logits + _broadcastable("bias", bias, shape), kind)
     masks = _allowed(shape, is_causal, local_window_size, key_value_seq_lengths, query_seq_lengths)
     if mask is not None:
         masks.append(_mask(mask, shape))
     for allowed in masks:
         # Large and finite, so that a query that may look nowhere has equal weights and no nan.
-        logits = e.select(allowed, logits, np.asarray(-0.7 * np.finfo(dtype_of(q)).max, dtype_of(q)))
-    weights = reshape(array_operand(softmax(logits)), shape=(b, heads, n // heads, t, s))
+        logits = e.select(allowed, logits, np.asarray(-0.7 * np.finfo(kind).max, kind))
+    weights = convert(reshape(array_operand(softmax(logits)), shape=(b, heads, n // heads, t, s)), dtype_of(q))
     out = reshape(array_operand(einsum("bkgts,bskh->btkgh", weights, v)), shape=(b, t, n, h))
     if query_seq_lengths is not None:
         lengths = reshape(array_operand(query_seq_lengths), shape=(b, 1, 1, 1))
         out = e.select(e.lt(np.arange(t)[:, None, None], lengths), out, np.zeros((), dtype_of(q)))
     results = [out]
     if return_residual:
-        results.append(transpose(array_operand(logsumexp(logits, -1)), permutation=(0, 2, 1)))
+        results.append(convert(transpose(array_operand(logsumexp(logits, -1)), permutation=(0, 2, 1)), dtype_of(q)))
     found = tuple(wrap(reshape(r, shape=shape_of(r)[1:]) if single else r) for r in results)
     return found if return_residual else found[0]
 

@@ -161,12 +161,12 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     return distributions.logsumexp(a, axis, b, keepdims, return_sign, where)
 
 
-def softmax(x: Any, axis: Axis = None) -> Any:
+def softmax(x: Any, /, *, axis: Axis = None) -> Any:
     """exp(x) / sum(exp(x)) along `axis`, by default over all axes."""
     return distributions.softmax(x, axis)
 
 
-def log_softmax(x: Any, axis: Axis = None) -> Any:
+def log_softmax(x: Any, /, *, axis: Axis = None) -> Any:
     """log(softmax(x)) along `axis`, by default over all axes."""
     return distributions.log_softmax(x, axis)
 
