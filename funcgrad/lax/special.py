@@ -7,6 +7,7 @@ from typing import Any
 from funcgrad.api.custom import stop_gradient as stop_gradient
 from funcgrad.core.array import wrap
 from funcgrad.lax.elementwise import same_types
+from funcgrad.ops import bessel, incomplete_beta
 from funcgrad.ops import special as s
 
 
@@ -57,17 +58,17 @@ def igammac(a: Any, x: Any) -> Any:
 
 def betainc(a: Any, b: Any, x: Any) -> Any:
     """The regularised incomplete beta function, elementwise."""
-    return wrap(s.betainc(*same_types("betainc", a, b, x)))
+    return wrap(incomplete_beta.betainc(*same_types("betainc", a, b, x)))
 
 
 def bessel_i0e(x: Any) -> Any:
     """exp(-|x|) times the modified Bessel function of order 0, elementwise."""
-    return wrap(s.bessel_i0e(*same_types("bessel_i0e", x)))
+    return wrap(bessel.bessel_i0e(*same_types("bessel_i0e", x)))
 
 
 def bessel_i1e(x: Any) -> Any:
     """exp(-|x|) times the modified Bessel function of order 1, elementwise."""
-    return wrap(s.bessel_i1e(*same_types("bessel_i1e", x)))
+    return wrap(bessel.bessel_i1e(*same_types("bessel_i1e", x)))
 
 
 def logistic(x: Any) -> Any:

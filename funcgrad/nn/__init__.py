@@ -1,4 +1,4 @@
-"""jax.nn's names: activations, the softmax family, one_hot, and initializers of parameters."""
+"""jax.nn's names: activations, the softmax family, one_hot, attention, and initializers of parameters."""
 
 from funcgrad.nn import initializers as initializers
 from funcgrad.nn.activations import celu as celu
@@ -11,6 +11,7 @@ from funcgrad.nn.activations import hard_swish as hard_swish
 from funcgrad.nn.activations import hard_tanh as hard_tanh
 from funcgrad.nn.activations import identity as identity
 from funcgrad.nn.activations import leaky_relu as leaky_relu
+from funcgrad.nn.activations import log1mexp as log1mexp
 from funcgrad.nn.activations import log_sigmoid as log_sigmoid
 from funcgrad.nn.activations import mish as mish
 from funcgrad.nn.activations import relu as relu
@@ -20,10 +21,14 @@ from funcgrad.nn.activations import sigmoid as sigmoid
 from funcgrad.nn.activations import silu as silu
 from funcgrad.nn.activations import soft_sign as soft_sign
 from funcgrad.nn.activations import softplus as softplus
+from funcgrad.nn.activations import sparse_plus as sparse_plus
+from funcgrad.nn.activations import sparse_sigmoid as sparse_sigmoid
 from funcgrad.nn.activations import squareplus as squareplus
 from funcgrad.nn.activations import swish as swish
 from funcgrad.nn.activations import tanh as tanh
+from funcgrad.nn.attention import dot_product_attention as dot_product_attention
 from funcgrad.nn.distributions import log_softmax as log_softmax
+from funcgrad.nn.distributions import logmeanexp as logmeanexp
 from funcgrad.nn.distributions import logsumexp as logsumexp
 from funcgrad.nn.distributions import one_hot as one_hot
 from funcgrad.nn.distributions import softmax as softmax

@@ -35,7 +35,7 @@ def identity(x: Any) -> Any:
 @_elementwise
 def relu(x: Any) -> Any:
     """max(x, 0); the derivative at 0 is 0."""
-    return e.select(x > 0, x, 0)
+    return e.select(x <= 0, 0, x)
 
 
 @_elementwise
@@ -45,7 +45,8 @@ def relu6(x: Any) -> Any:
 
 
 def _between(x: Any, low: float, high: float) -> Any:
-    return e.select((x > low) & (x < high), x, e.select(x >= high, high, low))
+    # By what lies outside, so that nan stays nan.
+    return e.select(x <= low, low, e.select(x >= high, high, x))
 
 
 @_elementwise
@@ -62,8 +63,8 @@ def hard_sigmoid(x: Any) -> Any:
 
 @_elementwise
 def hard_silu(x: Any) -> Any:
-    """x * hard_sigmoid(x)."""
-    return x * (_between(x + 3.0, 0, 6) / 6.0)
+    """x * hard_sigmoid(x): 0 up to -3, x from 3 on; the derivatives at both kinks are those outside."""
+    return e.select(x <= -3, 0.0, e.select(x >= 3, 1.0 * x, x * ((x + 3.0) / 6.0)))
 
 
 hard_swish = hard_silu
@@ -128,6 +129,27 @@ def softplus(x: Any) -> Any:
 def squareplus(x: Any, b: Any = 4.0) -> Any:
     """(x + sqrt(x ** 2 + b)) / 2."""
     return (x + e.sqrt(e.square(x) + b)) / 2.0
+
+
+@_elementwise
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, (x + 1) ** 2 / 4 between, x from 1 on."""
+    inside = _between(x, -1, 1)
+    return e.select(x >= 1, x, e.square(inside + 1.0) / 4.0)
+
+
+@_elementwise
+def sparse_sigmoid(x: Any) -> Any:
+    """0 up to -1, (x + 1) / 2 between, 1 from 1 on: the derivative of sparse_plus. Its own at both kinks is 0."""
+    return (_between(x, -1, 1) + 1.0) / 2.0
+
+
+@_elementwise
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(-x)) for x >= 0, accurate on both sides of log(2)."""
+    small = x < math.log(2)
+    near, far = e.select(small, x, 1.0), e.select(small, 1.0, x)
+    return e.select(small, e.log(-e.expm1(-near)), e.log1p(-e.exp(-far)))
 
 
 @_elementwise

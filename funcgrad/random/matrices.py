@@ -15,7 +15,7 @@ from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops import elementwise as e
 from funcgrad.ops.basics import broadcast_in_dim, broadcast_to, convert, reduce_sum, transpose
 from funcgrad.random.arguments import ShapeLike, check_key, float_of, parameter_shape, raw_normal, shape_of
-from funcgrad.random.continuous import check_normal_parameters
+from funcgrad.random.continuous import check_normal_parameters, normal
 
 
 def _linalg(function: Callable[..., Any], x: Any) -> Any:
@@ -63,12 +63,14 @@ def multivariate_normal(key: Any, mean: Any, cov: Any, shape: ShapeLike | None =
 def orthogonal(key: Any, n: int, shape: ShapeLike = (), dtype: Any = None, m: int | None = None) -> Array:
     """Uniformly random orthogonal matrices (*shape, n, n), or (*shape, n, m) with orthonormal rows or columns.
 
-    Raises ValueError for a dtype that is not floating or negative sizes.
+    A complex dtype gives unitary ones. Raises ValueError for a dtype that is neither, or for negative sizes.
     """
-    key, sizes, kind = check_key("orthogonal", key), shape_of("orthogonal", shape), float_of("orthogonal", dtype)
+    key, sizes = check_key("orthogonal", key), shape_of("orthogonal", shape)
+    cplx = dtype is not None and np.dtype(dtype).kind == "c"
+    kind = np.dtype(dtype) if cplx else float_of("orthogonal", dtype)
     rows, columns = operator.index(n), operator.index(n if m is None else m)
     tall = shape_of("orthogonal", (*sizes, max(rows, columns), min(rows, columns)))
-    q, r = _linalg(np.linalg.qr, raw_normal(key, tall, kind))
+    q, r = _linalg(np.linalg.qr, unwrap(normal(key, tall, kind)))
     lead = len(sizes)
     eye = np.eye(tall[-1], dtype=kind)
     # The signs of r's diagonal make the factorisation unique and the distribution uniform.

@@ -1,4 +1,4 @@
-"""The beta distribution on [loc, loc + scale]. cdf and sf are not differentiable by `a` and `b`."""
+"""The beta distribution on [loc, loc + scale]. By `a` and `b` cdf and sf have a first derivative only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from funcgrad.core.array import wrap
 from funcgrad.ops import elementwise as e
-from funcgrad.ops import special as s
+from funcgrad.ops.incomplete_beta import betainc
 from funcgrad.scipy.stats.arguments import exp_of, floats, log_beta, log_share, log_times, within
 
 
@@ -32,7 +32,7 @@ def cdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, a, b, loc, scale = floats(x, a, b, loc, scale)
     z = (x - loc) / scale
     clipped = e.minimum(e.maximum(z, 0.0), 1.0)
-    return wrap(s.betainc(a, b, clipped))
+    return wrap(betainc(a, b, clipped))
 
 
 def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -40,7 +40,7 @@ def logcdf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, a, b, loc, scale = floats(x, a, b, loc, scale)
     z = (x - loc) / scale
     clipped = e.minimum(e.maximum(z, 0.0), 1.0)
-    return wrap(log_share(s.betainc(a, b, clipped), s.betainc(b, a, 1.0 - clipped)))
+    return wrap(log_share(betainc(a, b, clipped), betainc(b, a, 1.0 - clipped)))
 
 
 def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -48,7 +48,7 @@ def sf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, a, b, loc, scale = floats(x, a, b, loc, scale)
     z = (x - loc) / scale
     clipped = e.minimum(e.maximum(z, 0.0), 1.0)
-    return wrap(s.betainc(b, a, 1.0 - clipped))
+    return wrap(betainc(b, a, 1.0 - clipped))
 
 
 def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -56,4 +56,4 @@ def logsf(x: Any, a: Any, b: Any, loc: Any = 0, scale: Any = 1) -> Any:
     x, a, b, loc, scale = floats(x, a, b, loc, scale)
     z = (x - loc) / scale
     clipped = e.minimum(e.maximum(z, 0.0), 1.0)
-    return wrap(log_share(s.betainc(b, a, 1.0 - clipped), s.betainc(a, b, clipped)))
+    return wrap(log_share(betainc(b, a, 1.0 - clipped), betainc(a, b, clipped)))

@@ -1,4 +1,4 @@
-"""The gamma distribution of shape `a`, from `loc` on. cdf and sf are not differentiable by `a`."""
+"""The gamma distribution of shape `a`, from `loc` on. By `a` cdf and sf have a first derivative only."""
 
 from __future__ import annotations
 

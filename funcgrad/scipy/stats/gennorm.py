@@ -1,4 +1,4 @@
-"""The generalised normal distribution of exponent `beta`. cdf is not differentiable by `beta`."""
+"""The generalised normal distribution of exponent `beta`. By `beta` cdf has a first derivative only."""
 
 from __future__ import annotations
 
