@@ -34,7 +34,9 @@ def _series_slope(a: np.ndarray, b: np.ndarray, x: np.ndarray, by_b: np.ndarray)
         term, slope = term * ratio, (slope + term * rate) * ratio
         total, change = total + term, change + slope
         n += 1
-        small = (ratio < 1) & (term <= _EPS * total * (1 - ratio)) & (np.abs(slope) <= _EPS * np.abs(change) * (1 - ratio))
+        small = (
+            (ratio < 1) & (term <= _EPS * total * (1 - ratio)) & (np.abs(slope) <= _EPS * np.abs(change) * (1 - ratio))
+        )
         if np.all(small | (term == 0) | ~np.isfinite(change)):
             break
     front = scipy.xlogy(a, x) + scipy.xlog1py(b, -x) - scipy.betaln(a, b) - np.log(a)

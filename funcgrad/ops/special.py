@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Pointwise
 from funcgrad.core.primitive import Primitive
 from funcgrad.errors import MissingRuleError
 from funcgrad.ops.elementwise import exp, log
@@ -19,8 +20,10 @@ from funcgrad.ops.samplers import loggamma_grad
 _TWO_OVER_ROOT_PI = 2 / math.sqrt(math.pi)
 
 
-def _special(name: str, impl: Callable[..., Any], rules: Any, samples: Any) -> Primitive:
-    return elementwise(name, impl, rules, samples, dtype=float_dtype)
+def _special(
+    name: str, impl: Callable[..., Any], rules: Any, samples: Any, kernel: Pointwise | None = None
+) -> Primitive:
+    return elementwise(name, impl, rules, samples, dtype=float_dtype, kernel=kernel)
 
 
 def result_dtype(*args: Any) -> np.dtype:
@@ -51,10 +54,18 @@ def no_rule(function: str, argument: str) -> Callable[..., Any]:
 # ---- the error function and the normal distribution ----
 
 erf: Primitive = _special(
-    "erf", lambda x: typed(scipy.erf(x), x), [lambda g, ans, x: g * (_TWO_OVER_ROOT_PI * exp(-x * x))], reals()
+    "erf",
+    lambda x: typed(scipy.erf(x), x),
+    [lambda g, ans, x: g * (_TWO_OVER_ROOT_PI * exp(-x * x))],
+    reals(),
+    kernel=Pointwise("{erf}({0})", cost=20),
 )
 erfc: Primitive = _special(
-    "erfc", lambda x: typed(scipy.erfc(x), x), [lambda g, ans, x: -g * (_TWO_OVER_ROOT_PI * exp(-x * x))], reals()
+    "erfc",
+    lambda x: typed(scipy.erfc(x), x),
+    [lambda g, ans, x: -g * (_TWO_OVER_ROOT_PI * exp(-x * x))],
+    reals(),
+    kernel=Pointwise("{erfc}({0})", cost=20),
 )
 
 
@@ -63,6 +74,7 @@ erf_inv: Primitive = _special(
     lambda x: typed(scipy.erfinv(x), x),
     [lambda g, ans, x: g * (exp(ans * ans) / _TWO_OVER_ROOT_PI)],
     reals(-0.9, 0.9),
+    kernel=Pointwise("{erfinv}({0})", cost=25),
 )
 log_ndtr: Primitive = _special(
     "log_ndtr",
@@ -78,16 +90,28 @@ ndtri: Primitive = _special(
     reals(0.1, 0.9),
 )
 logistic: Primitive = _special(
-    "logistic", lambda x: typed(scipy.expit(x), x), [lambda g, ans, x: g * (ans * (1 - ans))], reals()
+    "logistic",
+    lambda x: typed(scipy.expit(x), x),
+    [lambda g, ans, x: g * (ans * (1 - ans))],
+    reals(),
+    kernel=Pointwise("{expit}({0})", cost=15),
 )
 
 # ---- the gamma function and its logarithmic derivatives ----
 
 lgamma: Primitive = _special(
-    "lgamma", lambda x: typed(scipy.gammaln(x), x), [lambda g, ans, x: g * digamma(x)], reals(0.3, 3.0)
+    "lgamma",
+    lambda x: typed(scipy.gammaln(x), x),
+    [lambda g, ans, x: g * digamma(x)],
+    reals(0.3, 3.0),
+    kernel=Pointwise("{lgamma}({0})", cost=30),
 )
 digamma: Primitive = _special(
-    "digamma", lambda x: typed(scipy.digamma(x), x), [lambda g, ans, x: g * polygamma(1.0, x)], reals(0.5, 3.0)
+    "digamma",
+    lambda x: typed(scipy.digamma(x), x),
+    [lambda g, ans, x: g * polygamma(1.0, x)],
+    reals(0.5, 3.0),
+    kernel=Pointwise("{digamma}({0})", cost=30),
 )
 polygamma: Primitive = _special(
     "polygamma",
