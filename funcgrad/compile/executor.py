@@ -18,6 +18,7 @@ from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
 from funcgrad.compile.plan import Memory, plan_memory
+from funcgrad.compile.recycling import SMALLEST, Recycler
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.array import Array
 from funcgrad.core.lowering import Contraction, Layout
@@ -95,7 +96,7 @@ class Executable:
         self.runtime = found
         if any(isinstance(e, NativeStep) and e.units > e.grain for e in self.entries):
             found.start_pool()
-        self.out_specs = [(v.type.shape, v.type.dtype) for v in self.outputs]
+        self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
         self.frames: list[Frame] = []
         self.lock = threading.Lock()
 
@@ -224,9 +225,9 @@ class Executable:
 
     # ---- running ----
 
-    def __call__(self, args: Sequence[Any], make: Callable[..., Any] = np.empty) -> list[Any]:
+    def __call__(self, args: Sequence[Any]) -> list[Any]:
         """The outputs for these inputs, as new arrays."""
-        outs = [make(shape, dtype) for shape, dtype in self.out_specs]
+        outs = [out.new(np.ndarray) for out in self.outs]
         arrays = (*args, *outs)
         frame = self.frame()
         runtime = self.runtime
@@ -249,14 +250,14 @@ class Executable:
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:
             return None
-        frames, empty, specs = self.frames, np.empty, self.out_specs
+        frames, empty, makers = self.frames, np.empty, self.outs
         resume, count = self._resume, len(self.entries)
         # A short program keeps the interpreter's lock: giving it up and taking it again costs more than the work.
         work = sum(e.work for e in self.entries if isinstance(e, NativeStep))
         run = self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
 
-        if len(specs) == 1:
-            ((only_shape, only_dtype),) = specs
+        if len(makers) == 1 and makers[0].nbytes < SMALLEST:
+            only_shape, only_dtype = makers[0].shape, makers[0].dtype
 
             def call_one(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
                 out = empty(only_shape, only_dtype).view(Array)
@@ -273,7 +274,7 @@ class Executable:
             return call_one
 
         def call(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
-            outs = tuple([empty(shape, dtype).view(Array) for shape, dtype in specs])
+            outs = tuple([make.new(Array) for make in makers])
             try:
                 frame = frames.pop()
             except IndexError:
