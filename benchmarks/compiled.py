@@ -4,6 +4,7 @@ written again for PyTorch's eager mode."""
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -87,7 +88,10 @@ for _dtype in (np.float32, np.float64):
 def black_scholes(lib: Any, jnp: Any) -> Callable[..., Any]:
     def price(s: Any, k: Any, t: Any, r: Any, v: Any) -> Any:
         d1 = (jnp.log(s / k) + (r + 0.5 * v * v) * t) / (v * jnp.sqrt(t))
-        cdf = lambda x: 0.5 * (1.0 + lib.scipy.special.erf(x * 0.7071067811865476))
+
+        def cdf(x: Any) -> Any:
+            return 0.5 * (1.0 + lib.scipy.special.erf(x * 0.7071067811865476))
+
         return jnp.sum(s * cdf(d1) - k * jnp.exp(-r * t) * cdf(d1 - v * jnp.sqrt(t)))
 
     if lib.__name__ == "jax":
@@ -105,7 +109,10 @@ def _options_torch(torch: Any, tensor: Any) -> Callable[[], object]:
 
     def price(s: Any, k: Any, t: Any, r: Any, v: Any) -> Any:
         d1 = (torch.log(s / k) + (r + 0.5 * v * v) * t) / (v * torch.sqrt(t))
-        cdf = lambda x: 0.5 * (1.0 + torch.erf(x * 0.7071067811865476))
+
+        def cdf(x: Any) -> Any:
+            return 0.5 * (1.0 + torch.erf(x * 0.7071067811865476))
+
         return (s * cdf(d1) - k * torch.exp(-r * t) * cdf(d1 - v * torch.sqrt(t))).sum()
 
     return backward(torch, price, leaves)
@@ -135,7 +142,8 @@ def mlp_step(lib: Any, jnp: Any) -> Callable[..., Any]:
 
 def _mlp_data(rng: np.random.Generator) -> tuple[Any, ...]:
     params = [
-        (rng.normal(size=(m, n)).astype(np.float32) * 0.05, np.zeros(n, np.float32)) for m, n in zip(SIZES, SIZES[1:])
+        (rng.normal(size=(m, n)).astype(np.float32) * 0.05, np.zeros(n, np.float32))
+        for m, n in itertools.pairwise(SIZES)
     ]
     velocity = [(np.zeros_like(w), np.zeros_like(b)) for w, b in params]
     y = np.eye(10, dtype=np.float32)[rng.integers(0, 10, 128)]
@@ -150,7 +158,7 @@ def _mlp_torch(torch: Any, tensor: Any) -> Callable[[], object]:
 
     def call() -> object:
         h = x
-        for w, b in zip(leaves[:-2:2], leaves[1:-2:2]):
+        for w, b in zip(leaves[:-2:2], leaves[1:-2:2], strict=True):
             h = torch.relu(torch.addmm(b, h, w))
         loss = torch.nn.functional.cross_entropy(torch.addmm(leaves[-1], h, leaves[-2]), y)
         optimiser.zero_grad()
@@ -218,7 +226,7 @@ def _block_torch(torch: Any, tensor: Any) -> Callable[[], object]:
     functional = torch.nn.functional
 
     def loss(*leaves: Any) -> Any:
-        p = dict(zip(names, leaves))
+        p = dict(zip(names, leaves, strict=True))
         h = functional.layer_norm(x, (256,), p["g1"], p["b1"])
         q, k, v = [(h @ p[n]).view(8, 128, 4, 64).transpose(1, 2) for n in ("q", "k", "v")]
         a = torch.softmax(q @ k.transpose(-1, -2) / 8.0, -1)

@@ -1,7 +1,7 @@
 """Memory for large outputs, used again when nobody holds the output any more.
 
-A fresh array of megabytes costs more in page faults (0.5 to 1 us for each 4 KB) than most kernels take to fill it. The block under
-an output is kept beside it; when the output and every view of it are gone, the block has no other owner and serves again.
+A fresh array of megabytes costs more in page faults (0.5 to 1 us for each 4 KB) than most kernels take to fill it. The block
+under an output is kept beside it; when the output and every view of it are gone, the block has no other owner and serves again.
 """
 
 from __future__ import annotations
