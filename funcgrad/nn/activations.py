@@ -165,7 +165,7 @@ def mish(x: Any) -> Any:
 
 
 @_elementwise
-def tanh(x: Any) -> Any:
+def tanh(x: Any, /) -> Any:
     """The hyperbolic tangent."""
     return e.tanh(x)
 
