@@ -19,8 +19,20 @@ ACTIVATIONS = (
     "identity relu relu6 hard_tanh hard_sigmoid hard_silu hard_swish leaky_relu elu celu selu sigmoid silu swish "
     "log_sigmoid softplus squareplus sparse_plus sparse_sigmoid soft_sign mish tanh gelu glu"
 ).split()
+
+
+def named(name, *args, **kwargs):
+    """The module's function of that name, of an array first."""
+    return lambda m, x: getattr(m, name)(x, *args, **kwargs)
+
+
+def made(name, *args):
+    """What the module's function of that name makes."""
+    return lambda m: getattr(m, name)(*args)
+
+
 CASES = {
-    **{name: (lambda m, x, name=name: getattr(m, name)(x), X) for name in ACTIVATIONS},
+    **{name: (named(name), X) for name in ACTIVATIONS},
     "log1mexp": (lambda m, x: m.log1mexp(x), np.abs(X) + 0.01),
     "leaky_relu slope": (lambda m, x: m.leaky_relu(x, 0.3), X),
     "elu alpha": (lambda m, x: m.elu(x, 0.7), X),
@@ -30,7 +42,7 @@ CASES = {
     "gelu exact, far left": (lambda m, x: m.gelu(x, False), X - 9),
     "glu first axis": (lambda m, x: m.glu(x, 0), X[:2]),
     **{
-        f"{name}{note}": (lambda m, x, name=name, kwargs=kwargs: getattr(m, name)(x, **kwargs), X)
+        f"{name}{note}": (named(name, **kwargs), X)
         for name in ("softmax", "log_softmax", "standardize", "logsumexp", "logmeanexp")
         for note, kwargs in {
             "": {}, " axis 0": {"axis": 0}, " both axes": {"axis": (0, 1)}, " all": {"axis": None},
@@ -297,7 +309,7 @@ INITIALIZERS = {
     "zeros": lambda m: m.zeros,
     "ones": lambda m: m.ones,
     "constant": lambda m: m.constant(1.5),
-    **{name: lambda m, name=name: getattr(m, name)() for name in MADE},
+    **{name: made(name) for name in MADE},
     "uniform 3": lambda m: m.uniform(3.0),
     "normal 3": lambda m: m.normal(3.0),
     "truncated_normal ends": lambda m: m.truncated_normal(2.0, lower=-1.0, upper=0.5),
@@ -306,7 +318,7 @@ INITIALIZERS = {
     "he_normal axes": lambda m: m.he_normal(in_axis=0, out_axis=(1, 2)),
     "lecun_uniform batch": lambda m: m.lecun_uniform(in_axis=1, out_axis=2, batch_axis=0),
     **{
-        f"variance_scaling {mode} {kind}": lambda m, mode=mode, kind=kind: m.variance_scaling(0.7, mode, kind)
+        f"variance_scaling {mode} {kind}": made("variance_scaling", 0.7, mode, kind)
         for mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
         for kind in ("uniform", "normal", "truncated_normal")
     },

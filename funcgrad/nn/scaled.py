@@ -111,9 +111,9 @@ def _quantized(x: Any, config: BlockScaleConfig, contracted: Sequence[int]) -> A
     found = _rounded(blocks / jnp.where(scale == 0, 1, scale), form) * scale
     if config.global_scale is not None:
         found = found * config.global_scale
-    return jnp.transpose(jnp.reshape(found, shape_of(array_operand(moved))), np.argsort(order)).astype(
-        dtype_of(array_operand(x))
-    )
+    return jnp.transpose(
+        jnp.reshape(found, shape_of(array_operand(moved))), [order.index(i) for i in range(len(order))]
+    ).astype(dtype_of(array_operand(x)))
 
 
 def _power_of_two_above(x: Any) -> Any:
