@@ -33,3 +33,6 @@ from funcgrad.nn.distributions import logsumexp as logsumexp
 from funcgrad.nn.distributions import one_hot as one_hot
 from funcgrad.nn.distributions import softmax as softmax
 from funcgrad.nn.distributions import standardize as standardize
+from funcgrad.nn.scaled import get_scaled_dot_general_config as get_scaled_dot_general_config
+from funcgrad.nn.scaled import scaled_dot_general as scaled_dot_general
+from funcgrad.nn.scaled import scaled_matmul as scaled_matmul

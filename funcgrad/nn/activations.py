@@ -13,7 +13,7 @@ from funcgrad.numpy.axes import axis_of
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops import elementwise as e
 from funcgrad.ops.shape import slice_axis
-from funcgrad.ops.special import erf, logistic
+from funcgrad.ops.special import erfc, logistic
 
 
 def _elementwise(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,8 +40,8 @@ def relu(x: Any) -> Any:
 
 @_elementwise
 def relu6(x: Any) -> Any:
-    """min(max(x, 0), 6); the derivative at both kinks is 0."""
-    return _between(x, 0, 6)
+    """min(max(x, 0), 6), floating; the derivative at both kinks is 0."""
+    return _between(x, 0.0, 6.0)
 
 
 def _between(x: Any, low: float, high: float) -> Any:
@@ -165,7 +165,7 @@ def mish(x: Any) -> Any:
 
 
 @_elementwise
-def tanh(x: Any) -> Any:
+def tanh(x: Any, /) -> Any:
     """The hyperbolic tangent."""
     return e.tanh(x)
 
@@ -176,7 +176,7 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     if approximate:
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
         return x * (0.5 * (1.0 + e.tanh(inner)))
-    return x * (0.5 * (1.0 + erf(x * math.sqrt(0.5))))
+    return 0.5 * x * erfc(x * -math.sqrt(0.5))
 
 
 @_elementwise

@@ -9,7 +9,7 @@ import numpy as np
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import dtype_of, shape_of
 from funcgrad.numpy.axes import Axis, axes_of, finish, kept_shape, masked
-from funcgrad.numpy.wrapping import array_operand
+from funcgrad.numpy.wrapping import array_operand, operand
 from funcgrad.ops import elementwise as e
 from funcgrad.ops.basics import convert, reduce_sum, reshape
 from funcgrad.ops.reduce import reduce_max
@@ -106,7 +106,7 @@ def _dropped(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 
 
-def one_hot(x: Any, num_classes: int, dtype: Any = None, axis: int = -1) -> Any:
+def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Any:
     """For each label a line of zeros with a one at its place (all zeros for a label out of range).
 
     Args:
@@ -142,11 +142,11 @@ def standardize(x: Any, axis: Axis = -1, mean: Any = None, variance: Any = None,
     def average(values: Any) -> Any:
         return _summed(masked(values, where, 0), axes) / count
 
-    centre = average(x) if mean is None else array_operand(mean)
+    centre = average(x) if mean is None else operand(mean)
     if variance is None:
         if algorithm == "stable":
             variance = average(e.square(x - centre))
         else:
             spread = average(e.square(x)) - e.square(centre)
             variance = e.select(spread > 0, spread, e.select(spread == spread, 0.0, spread))
-    return wrap((x - centre) / e.sqrt(array_operand(variance) + epsilon))
+    return wrap((x - centre) / e.sqrt(operand(variance) + epsilon))
