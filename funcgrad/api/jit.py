@@ -183,25 +183,28 @@ def trace_fun(fun: Fun, in_tree: tree.PyTreeDef, types: Sequence[ArrayType], nam
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Warm:
-    """The warm call of a jitted function: what to run, for arguments that are arrays (`flat`), and whether the result is one."""
+    """The warm call of a jitted function. The trees are None where they say nothing: every argument an array, one array back."""
 
     call: Callable[[tuple[Any, ...]], tuple[Any, ...] | None]
-    flat: bool
-    single: bool
-    out_tree: tree.PyTreeDef
+    in_tree: tree.PyTreeDef | None
+    out_tree: tree.PyTreeDef | None
+
+    def leaves(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The leaves of the arguments; none at all, which no Program with trees takes, if their structure is another."""
+        leaves, in_tree = tree.flatten(args)
+        return tuple(leaves) if in_tree == self.in_tree else ()
 
 
-def _warm(traced: Traced, count: int) -> _Warm | None:
-    """The warm call for a Program that was just run; None if it needs the long way (host calls, arguments that are trees)."""
-    program = traced.program
-    compiled = execute.compiled(program)
-    leaf = tree.structure(0)
-    (args_tree, _) = traced.in_tree.children()
-    flat = all(child == leaf for child in args_tree.children()) and args_tree.num_leaves == count
-    call = compiled.warm() if compiled is not None and flat else None
+def _warm(traced: Traced) -> _Warm | None:
+    """The warm call for a Program that was just run; None if it needs the long way (host calls, no arguments)."""
+    compiled = execute.compiled(traced.program)
+    call = compiled.warm() if compiled is not None and traced.program.inputs else None
     if call is None:
         return None
-    return _Warm(call, flat, traced.out_tree == leaf, traced.out_tree)
+    leaf = tree.structure(0)
+    args_tree = traced.in_tree.children()[0]
+    flat = all(child == leaf for child in args_tree.children())
+    return _Warm(call, None if flat else args_tree, None if traced.out_tree == leaf else traced.out_tree)
 
 
 class Jitted:
@@ -219,15 +222,15 @@ class Jitted:
         warm = self._warm
         if warm is not None and not _switches and not kwargs:
             # The last Program again, if the arguments are plain arrays of just its types: the native side looks.
-            outs = warm.call(args if warm.flat else tuple(tree.flatten((args, {}))[0]))
+            outs = warm.call(args if warm.in_tree is None else warm.leaves(args))
             if outs is not None:
-                return outs[0] if warm.single else tree.unflatten(warm.out_tree, outs)
+                return outs[0] if warm.out_tree is None else tree.unflatten(warm.out_tree, outs)
         if _jit_disabled():
             return self._fun(*args, **kwargs)
         traced, leaves = self._find(args, kwargs)
         outs = _apply(traced, leaves, self._inline)
         if not kwargs and not self._static and not self._static_names and not traced.captured and not self._inline:
-            self._warm = _warm(traced, len(args))
+            self._warm = _warm(traced)
         return outs
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

@@ -251,7 +251,7 @@ class Executable:
         if self.host:
             return None
         frames, empty, makers = self.frames, np.empty, self.outs
-        resume, count = self._resume, len(self.entries)
+        resume, count, arity = self._resume, len(self.entries), len(self.inputs)
         # A short program keeps the interpreter's lock: giving it up and taking it again costs more than the work.
         work = sum(e.work for e in self.entries if isinstance(e, NativeStep))
         run = self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
@@ -260,6 +260,8 @@ class Executable:
             only_shape, only_dtype = makers[0].shape, makers[0].dtype
 
             def call_one(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
+                if len(arrays) != arity:
+                    return None
                 out = empty(only_shape, only_dtype).view(Array)
                 try:
                     frame = frames.pop()
@@ -274,6 +276,8 @@ class Executable:
             return call_one
 
         def call(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            if len(arrays) != arity:
+                return None
             outs = tuple([make.new(Array) for make in makers])
             try:
                 frame = frames.pop()
