@@ -45,8 +45,8 @@ def _execution_engine() -> Any:
 
 
 def kernel_address(text: str, label: str = "kernel") -> int:
-    """The address of a kernel's code: known, loaded from disk, or compiled now. Raises RuntimeError, which names the kernel by its
-    `label` and a file with its text, if it cannot be compiled."""
+    """The address of a kernel's code: known, loaded from disk, or compiled now. Raises RuntimeError, which names the kernel by
+    its `label` and a file with its text, if it cannot be compiled."""
     with _lock:
         found = _addresses.get(text)
         if found is not None:
@@ -227,5 +227,7 @@ def native() -> Runtime | None:
                     _runtime.append(Runtime())
                 except (AttributeError, NotImplementedError, OSError, RuntimeError) as error:
                     _runtime.append(None)
-                    warnings.warn(f"funcgrad cannot run machine code here ({error}); NumPy runs every program.", stacklevel=2)
+                    warnings.warn(
+                        f"funcgrad cannot run machine code here ({error}); NumPy runs every program.", stacklevel=2
+                    )
     return _runtime[0]
