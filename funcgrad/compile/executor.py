@@ -183,7 +183,7 @@ class Executable:
             address + 8 * check_at, len(sizes),
         ]  # fmt: skip
         long = len(natives) > 64 or any(e.units > e.grain for e, _ in natives)
-        words[9:12] = [int(long), self.runtime.plain, self.runtime.own]
+        words[9:13] = [int(long), self.runtime.plain, self.runtime.own, len(self.inputs) + len(self.outputs)]
         for n, (entry, function) in enumerate(natives):
             words[steps_at + 4 * n : steps_at + 4 * n + 4] = [
                 function,

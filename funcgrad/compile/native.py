@@ -87,7 +87,7 @@ def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) ->
 class _Offsets:
     """Where NumPy's array object keeps its fields, in bytes: the public struct behind its C API."""
 
-    type, data, ndim, sizes, descr, flags, items = 8, 16, 24, 32, 56, 64, 24
+    type, data, ndim, sizes, descr, flags, items, count = 8, 16, 24, 32, 56, 64, 24, 16
 
 
 def offsets_hold() -> bool:
@@ -113,7 +113,7 @@ def offsets_hold() -> bool:
     if flags & 257 != 257 or turned & 1:
         return False
     pair = (x, x)
-    return word(_Offsets.items, pair) == id(x) == word(_Offsets.items + 8, pair)
+    return word(_Offsets.items, pair) == id(x) == word(_Offsets.items + 8, pair) and word(_Offsets.count, pair) == 2
 
 
 # ---- the runtime ----
@@ -128,7 +128,7 @@ class Runtime:
         text = runtime.RUN.replace("CLOCK", str(time.CLOCK_MONOTONIC)).replace("PAUSE", _pause())
         for name, value in vars(_Offsets).items():
             text = text.replace({"type": "TYPE", "data": "DATA", "ndim": "NDIM", "sizes": "DIMS", "descr": "DESCR",
-                                 "flags": "FLAGS", "items": "ITEMS"}.get(name, "\0"), str(value))  # fmt: skip
+                                 "flags": "FLAGS", "items": "ITEMS", "count": "COUNT"}.get(name, "\0"), str(value))  # fmt: skip
         run = _code(text, lambda _: _build.compile_ir(text), "fg_run")
         engine = _execution_engine()
         c_int, c_any = ctypes.c_int64, ctypes.py_object

@@ -104,11 +104,11 @@ def too_large(name: str, memory: Memory, outputs: Sequence[Var], makers: Mapping
     results = sum(map(_bytes, outputs))
     largest = sorted(dict.fromkeys([*memory.places, *outputs]), key=_bytes, reverse=True)[:3]
     listed = "".join(
-        f"\n  {v.type}, {_bytes(v) / 1e9:.3g} GB"
+        f"\n  {v.type}, {_bytes(v) / 1e9:.2f} GB"
         + (f": {makers[v].primitive.name} at {source_text(makers[v].source)}" if v in makers else "")
         for v in largest
     )
     return (
-        f"{name} needs {(memory.size + results) / 1e9:.3g} GB ({memory.size / 1e9:.3g} GB for intermediate values, "
-        f"{results / 1e9:.3g} GB for its results), more than there is. The largest arrays:{listed}"
+        f"{name} needs {(memory.size + results) / 1e9:.2f} GB ({memory.size / 1e9:.2f} GB for intermediate values, "
+        f"{results / 1e9:.2f} GB for its results), more than there is. The largest arrays:{listed}"
     )

@@ -12,9 +12,9 @@ caller never waits for a worker that has not begun. Words of the pool: 0-15 mute
 
 from __future__ import annotations
 
-FRAME_WORDS = 12
+FRAME_WORDS = 13
 """pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
-the two types of arrays that need no conversion."""
+the two types of arrays that need no conversion, how many arrays a call binds."""
 STEP_WORDS = 4
 """kernel, table, units, grain."""
 PATCH_WORDS = 3
@@ -265,16 +265,22 @@ entry:
     + _pointer("own", "%frame", 11)
     + """
   %items = getelementptr i8, ptr %tuple, i64 ITEMS
+  %count.p = getelementptr i8, ptr %tuple, i64 COUNT
+  %count = load i64, ptr %count.p
 """
+    + _word("need", "%frame", 12)
     + _pointer("patches", "%frame", 1)
     + _word("npatch", "%frame", 2)
     + _pointer("checks", "%frame", 5)
     + _word("ncheck", "%frame", 6)
     + """
+  %complete = icmp eq i64 %count, %need
+  br i1 %complete, label %begin, label %bad
+begin:
   %anycheck = icmp sgt i64 %ncheck, 0
   br i1 %anycheck, label %check, label %bind
 check:
-  %c = phi i64 [ 0, %entry ], [ %c1, %next ]
+  %c = phi i64 [ 0, %begin ], [ %c1, %next ]
   %co = mul i64 %c, 5
   %cp = getelementptr i64, ptr %checks, i64 %co
 """
