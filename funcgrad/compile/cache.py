@@ -1,8 +1,9 @@
 """Machine code on disk, shared between programs and processes.
 
-An entry is a file named by the hash of everything that its code depends on: the kernel's text, the versions of this package and
-of llvmlite, the CPU. It starts with a checksum of the rest, is written to a temporary file and moved into place, so a reader
-finds the whole of it or nothing. Whatever is wrong with an entry or the directory costs a compilation and no more.
+An entry is a file named by the hash of everything that its code depends on: the kernel's text, the sources of this package that
+turn text into code, llvmlite's version, the CPU. It starts with a checksum of its name and the rest, is written to a temporary
+file and moved into place, so a reader finds the whole of it or nothing. Whatever is wrong with an entry or the directory costs a
+compilation and no more. Nothing is loaded that another user could have written.
 """
 
 from __future__ import annotations
@@ -12,13 +13,18 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from functools import lru_cache
 from pathlib import Path
 
 import llvmlite
 import llvmlite.binding as llvm
 
-_MAGIC = b"funcgrad kernel 1\n"
+_MAGIC = b"funcgrad kernel 2\n"
+_TEMPORARY = "new-"
+_STALE = 60.0
+"""Seconds after which a temporary file is taken to be left by a process that was killed: to write one takes milliseconds."""
+_swept: set[Path] = set()
 
 
 def directory() -> Path | None:
@@ -27,22 +33,25 @@ def directory() -> Path | None:
     named = os.environ.get("FUNCGRAD_CACHE_DIR")
     if named == "":
         return None
-    import platformdirs
-
-    path = Path(named) if named else Path(platformdirs.user_cache_dir("funcgrad", appauthor=False)) / "kernels"
-    return _private(path)
-
-
-@lru_cache(maxsize=8)
-def _private(path: Path) -> Path | None:
+    path = Path(named) if named else _default()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = path.stat()
-        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-            return None
+        return path if _own(path.stat()) else None
     except OSError:
         return None
-    return path
+
+
+@lru_cache(maxsize=1)
+def _default() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("funcgrad", appauthor=False)) / "kernels"
+
+
+def _own(found: os.stat_result) -> bool:
+    """Whether a file or directory belongs to this user and nobody else may write to it."""
+    user = getattr(os, "geteuid", None)
+    return user is None or (found.st_uid == user() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 @lru_cache(maxsize=1)
@@ -67,22 +76,29 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
+def _checksum(key: str, code: bytes) -> bytes:
+    # The key too: an entry under another one's name has other code than it says.
+    return hashlib.sha256(key.encode() + b"\n" + code).digest()
+
+
 def load(key: str) -> bytes | None:
     """The code under a key; None if there is none, or it is damaged or not the user's own."""
     folder = directory()
     if folder is None:
         return None
     try:
-        with open(folder / key, "rb") as file:
-            found = os.fstat(file.fileno())
-            if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+        # Without waiting, should it be a pipe.
+        handle = os.open(folder / key, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or not _own(found):
                 return None
             content = file.read()
     except OSError:
         return None
     head = len(_MAGIC) + 32
     code = content[head:]
-    if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : head] != hashlib.sha256(code).digest():
+    if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : head] != _checksum(key, code):
         return None
     return code
 
@@ -92,13 +108,46 @@ def save(key: str, code: bytes) -> None:
     folder = directory()
     if folder is None:
         return
+    _sweep(folder)
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix="new-")
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=_TEMPORARY)
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+            file.write(_MAGIC + _checksum(key, code) + code)
         os.replace(temporary, folder / key)
+        temporary = None
     except OSError:
+        return
+    finally:  # Ctrl-C too leaves no file behind
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left half written; once for each process and directory."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{_TEMPORARY}*"):
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink(missing_ok=True)
+
+
+def keep_text(name: str, text: str) -> str:
+    """Writes the text of a kernel that could not be compiled to a file, for its author to look at, and gives its path; the
+    text itself if no place takes it."""
+    for folder in (directory(), None):
+        try:
+            if folder is None:
+                handle, path = tempfile.mkstemp(prefix=f"funcgrad-{name}-", suffix=".txt")
+            else:
+                path = str(folder / f"failed-{name}.txt")
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return path
+    return f"(no directory can be written to; this is the text)\n{text}"

@@ -5,6 +5,7 @@ Nothing is imported here that needs LLVM: a process that never runs a Program do
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Sequence
@@ -63,7 +64,10 @@ def execute(program: Program, *values: Any) -> list[Any]:
     compiled = executable(program)
     if compiled is None:
         return interpret(program, values)
-    outs = compiled(values)
+    try:
+        outs = compiled(values)
+    except MemoryError:
+        raise MemoryError(compiled.too_large()) from None
     return [o.item() if t.weak else o for o, t in zip(outs, program.out_types, strict=True)]
 
 
@@ -74,3 +78,7 @@ def interpret(program: Program, values: Sequence[Any]) -> list[Any]:
 
 
 run_with(execute)
+_at_fork = getattr(os, "register_at_fork", None)
+if _at_fork is not None:
+    # A fork waits until no other thread compiles: the child would find LLVM and the tables half-way, and the lock taken for ever.
+    _at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

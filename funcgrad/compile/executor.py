@@ -6,7 +6,6 @@ call uses, so threads share a program and a warm call allocates nothing but its 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,7 @@ from funcgrad.compile import blas, native, runtime
 from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
-from funcgrad.compile.plan import Memory, plan_memory
+from funcgrad.compile.plan import ALIGNMENT, Memory, available_memory, plan_memory, too_large
 from funcgrad.compile.recycling import SMALLEST, Recycler
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.array import Array
@@ -29,6 +28,8 @@ KEEP_LOCK = 20_000.0
 """Work up to which a program runs with the interpreter's lock held."""
 GRAIN_WORK = 60_000.0
 """Rough cost (in additions) of a piece of a range: about ten microseconds."""
+LARGE = 1 << 28
+"""Bytes from which a frame is made only after a look at how much memory is left: the system grants more than it has."""
 
 
 @dataclass(eq=False)
@@ -90,7 +91,9 @@ class Executable:
         fixed = {*self.inputs, *self.outputs, *self.constants}
         self.memory: Memory = plan_memory([(e.reads, e.writes) for e in self.entries], fixed)
         self.host = any(isinstance(e, HostStep) for e in self.entries)
-        self.addresses = [native.kernel_address(e.text) if isinstance(e, NativeStep) else 0 for e in self.entries]
+        self.addresses = [
+            native.kernel_address(e.text, e.label) if isinstance(e, NativeStep) else 0 for e in self.entries
+        ]
         found = native.native()
         assert found is not None
         self.runtime = found
@@ -98,7 +101,6 @@ class Executable:
             found.start_pool()
         self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
         self.frames: list[Frame] = []
-        self.lock = threading.Lock()
 
     # ---- steps to entries ----
 
@@ -148,24 +150,18 @@ class Executable:
 
     def frame(self) -> Frame:
         """A frame that no call uses."""
-        with self.lock:
-            if self.frames:
-                return self.frames.pop()
-        return self._new_frame()
+        try:
+            return self.frames.pop()
+        except IndexError:
+            return self._new_frame()
 
     def release(self, frame: Frame) -> None:
         """Gives a frame back."""
         self.frames.append(frame)
 
     def _new_frame(self) -> Frame:
-        if self.memory.size > 0:
-            try:
-                arena = np.empty(self.memory.size + 64, np.uint8)
-            except MemoryError:
-                raise MemoryError(self._too_large()) from None
-            arena = arena[-arena.ctypes.data % 64 :][: self.memory.size]
-        else:
-            arena = np.empty(0, np.uint8)
+        self.runtime.follow_numba()
+        arena = self._arena()
         base = arena.ctypes.data
         place = {v: base + at for v, at in self.memory.places.items()}
         place.update({v: c.ctypes.data for v, c in self.constants.items()})
@@ -188,7 +184,7 @@ class Executable:
             address + 8 * check_at, len(sizes),
         ]  # fmt: skip
         long = len(natives) > 64 or any(e.units > e.grain for e, _ in natives)
-        words[9:12] = [int(long), self.runtime.plain, self.runtime.own]
+        words[9:13] = [int(long), self.runtime.plain, self.runtime.own, len(self.inputs) + len(self.outputs)]
         for n, (entry, function) in enumerate(natives):
             words[steps_at + 4 * n : steps_at + 4 * n + 4] = [
                 function,
@@ -216,12 +212,21 @@ class Executable:
             arrays[v] = arena[at:stop].view(v.type.dtype).reshape(v.type.shape)
         return Frame(words, arena, address, arrays)
 
-    def _too_large(self) -> str:
-        largest = sorted(self.memory.places, key=lambda v: -v.type.size * v.type.dtype.itemsize)[:3]
-        return (
-            f"{self.program.name} needs {self.memory.size / 1e9:.2f} GB for its intermediate values, more than there is; the "
-            f"largest are {', '.join(str(v.type) for v in largest)}."
-        )
+    def _arena(self) -> np.ndarray:
+        need = self.memory.size + sum(v.type.size * v.type.dtype.itemsize for v in self.outputs)
+        if need >= LARGE and need > (available_memory() or need):
+            raise MemoryError(self.too_large())
+        try:
+            arena = np.empty(self.memory.size + ALIGNMENT, np.uint8)
+        except MemoryError:
+            raise MemoryError(self.too_large()) from None
+        return arena[-arena.ctypes.data % ALIGNMENT :][: self.memory.size]
+
+    def too_large(self) -> str:
+        """The message of the MemoryError for this Program."""
+        made = [eq for step in self.steps for eq in (step.members if isinstance(step, Kernel) else [step.equation])]
+        makers = {v: eq for eq in made for v in eq.outputs}
+        return too_large(self.program.name, self.memory, self.outputs, makers)
 
     # ---- running ----
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import sys
 import threading
+import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,11 +25,11 @@ _lock = threading.RLock()
 _engine: list[Any] = []
 _addresses: dict[str, int] = {}
 _counts = {"compiled": 0, "loaded": 0, "shared": 0}
-_texts: dict[str, str] = {}
 
 
 def compile_log() -> dict[str, int]:
-    """How many kernels this process compiled, loaded from disk, and used again without either."""
+    """What became of every kernel that a program of this process asked for: a dict of how many were `compiled`, how many were
+    `loaded` from the cache on disk, and how many were `shared`, already known from another program or shape."""
     return dict(_counts)
 
 
@@ -40,14 +44,21 @@ def _execution_engine() -> Any:
     return _engine[0]
 
 
-def kernel_address(text: str) -> int:
-    """The address of a kernel's code: known, loaded from disk, or compiled now."""
+def kernel_address(text: str, label: str = "kernel") -> int:
+    """The address of a kernel's code: known, loaded from disk, or compiled now. Raises RuntimeError, which names the kernel by
+    its `label` and a file with its text, if it cannot be compiled."""
     with _lock:
         found = _addresses.get(text)
         if found is not None:
             _counts["shared"] += 1
             return found
-        address = _code(text, lambda symbol: _build.compile_source(text, symbol))
+        try:
+            address = _code(text, lambda symbol: _build.compile_source(text, symbol))
+        except Exception as error:
+            path = cache.keep_text(cache.key_of(text), text)
+            raise RuntimeError(
+                f"kernel {label} could not be compiled: {type(error).__name__}: {error}; its source is in {path}"
+            ) from error
         _addresses[text] = address
         return address
 
@@ -56,16 +67,18 @@ def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) ->
     key = cache.key_of(text)
     name = symbol or f"kernel_{key}"
     code = cache.load(key)
+    how = "compiled" if code is None else "loaded"
     if code is None:
         code = make(name)
         cache.save(key, code)
-        _counts["compiled"] += 1
-    else:
-        _counts["loaded"] += 1
     engine = _execution_engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return engine.get_function_address(name)
+    address = engine.get_function_address(name)
+    if not address:
+        raise RuntimeError(f"the loader did not find the function {name}")
+    _counts[how] += 1
+    return address
 
 
 # ---- the layout of arrays in memory ----
@@ -74,7 +87,7 @@ def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) ->
 class _Offsets:
     """Where NumPy's array object keeps its fields, in bytes: the public struct behind its C API."""
 
-    type, data, ndim, sizes, descr, flags, items = 8, 16, 24, 32, 56, 64, 24
+    type, data, ndim, sizes, descr, flags, items, count = 8, 16, 24, 32, 56, 64, 24, 16
 
 
 def offsets_hold() -> bool:
@@ -100,7 +113,7 @@ def offsets_hold() -> bool:
     if flags & 257 != 257 or turned & 1:
         return False
     pair = (x, x)
-    return word(_Offsets.items, pair) == id(x) == word(_Offsets.items + 8, pair)
+    return word(_Offsets.items, pair) == id(x) == word(_Offsets.items + 8, pair) and word(_Offsets.count, pair) == 2
 
 
 # ---- the runtime ----
@@ -112,10 +125,10 @@ class Runtime:
     def __init__(self) -> None:
         if not offsets_hold():
             raise NotImplementedError("this Python or NumPy lays out arrays in an unknown way")
-        text = runtime.RUN
+        text = runtime.RUN.replace("CLOCK", str(time.CLOCK_MONOTONIC)).replace("PAUSE", _pause())
         for name, value in vars(_Offsets).items():
             text = text.replace({"type": "TYPE", "data": "DATA", "ndim": "NDIM", "sizes": "DIMS", "descr": "DESCR",
-                                 "flags": "FLAGS", "items": "ITEMS"}.get(name, "\0"), str(value))  # fmt: skip
+                                 "flags": "FLAGS", "items": "ITEMS", "count": "COUNT"}.get(name, "\0"), str(value))  # fmt: skip
         run = _code(text, lambda _: _build.compile_ir(text), "fg_run")
         engine = _execution_engine()
         c_int, c_any = ctypes.c_int64, ctypes.py_object
@@ -124,15 +137,18 @@ class Runtime:
         self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any)(engine.get_function_address("fg_bind"))
         self.steps = ctypes.CFUNCTYPE(c_int, c_int, c_int)(engine.get_function_address("fg_steps"))
         self._init = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_init"))
+        self._stop = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_stop"))
         self._worker = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_worker"))
         self.plain, self.own = id(np.ndarray), id(Array)
         self.cell = np.zeros(1, np.int64)
         self.pools: list[np.ndarray] = []
-        self.threads = allowed_threads()
+        self.threads = self.numba_threads = allowed_threads()
         os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
-        # The child has none of the workers; ranges run alone until a new program starts a pool.
+        # The child has none of the workers; ranges run alone until a new program starts a pool. Nobody holds the lock.
+        global _lock
+        _lock = threading.RLock()
         self.cell[0] = 0
 
     def start_pool(self) -> None:
@@ -140,21 +156,54 @@ class Runtime:
         with _lock:
             if self.threads < 2 or self.cell[0]:
                 return
+            # Never freed: a call that began before `set_threads` may still look at it.
             pool = np.zeros(runtime.POOL_WORDS, np.int64)
             self.pools.append(pool)
             address = pool.ctypes.data
             self._init(address)
             pool[43] = self.threads
             for n in range(self.threads - 1):
-                threading.Thread(target=self._worker, args=(address,), daemon=True, name=f"funcgrad-{n}").start()
+                worker = threading.Thread(target=self._worker, args=(address,), daemon=True, name=f"funcgrad-{n}")
+                try:
+                    worker.start()
+                except RuntimeError:  # the system gives no more threads: fewer share the work
+                    break
             self.cell[0] = address
 
     def set_threads(self, n: int) -> None:
-        """Uses n threads from the next call on."""
+        """Uses n threads from the next call on; results do not depend on n. Raises ValueError unless n is at least 1."""
+        if n < 1:
+            raise ValueError(f"the number of threads must be at least 1, got {n}.")
         with _lock:
+            old = int(self.cell[0])
+            if n == self.threads and (old or n == 1):
+                return
             self.cell[0] = 0
             self.threads = n
-        self.start_pool()
+            if old:
+                self._stop(old)
+            self.start_pool()
+
+    def follow_numba(self) -> None:
+        """Takes over what `numba.set_num_threads` set in the main thread, if it was changed since the last look."""
+        numba: Any = sys.modules.get("numba")
+        if numba is None or threading.current_thread() is not threading.main_thread():
+            return
+        try:
+            # A ValueError if numba has no threads yet: then nothing was set, and asking for the number would start them.
+            numba.threading_layer()
+            n = numba.get_num_threads()
+        except (AttributeError, ValueError):
+            return
+        if n != self.numba_threads:
+            self.numba_threads = n
+            self.set_threads(n)
+
+
+def _pause() -> str:
+    """The instruction for a loop that waits, in this CPU's assembly."""
+    machine = platform.machine().lower()
+    return "pause" if machine in ("x86_64", "amd64") else "yield" if machine in ("arm64", "aarch64") else ""
 
 
 def allowed_threads() -> int:
@@ -176,6 +225,9 @@ def native() -> Runtime | None:
             if not _runtime:
                 try:
                     _runtime.append(Runtime())
-                except (NotImplementedError, OSError, RuntimeError):
+                except (AttributeError, NotImplementedError, OSError, RuntimeError) as error:
                     _runtime.append(None)
+                    warnings.warn(
+                        f"funcgrad cannot run machine code here ({error}); NumPy runs every program.", stacklevel=2
+                    )
     return _runtime[0]

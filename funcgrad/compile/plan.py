@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from funcgrad.core.program import Var
+from funcgrad.core.program import Equation, Var
+from funcgrad.core.tracing import source_text
 
 ALIGNMENT = 64
+_ROOT = Path("/")
+"""Where /proc and /sys lie; another place in tests."""
 
 
 @dataclass(eq=False)
@@ -63,3 +68,47 @@ def _gap(alive: Sequence[tuple[int, int, Var]], size: int) -> int:
             return at
         at = max(at, stop)
     return at
+
+
+# ---- more than there is ----
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can still take, by Linux's account and its control group's; None where that is not known."""
+    found = []
+    table = _table(_ROOT / "proc/meminfo")
+    if "MemAvailable:" in table:
+        found.append(1024 * (table["MemAvailable:"] + table.get("SwapFree:", 0)))
+    for folder, most, now in [
+        ("sys/fs/cgroup", "memory.max", "memory.current"),
+        ("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ]:
+        with contextlib.suppress(OSError, ValueError):  # no such group, or its limit is "max"
+            limit, used = [int((_ROOT / folder / name).read_text()) for name in (most, now)]
+            stat = _table(_ROOT / folder / "memory.stat")
+            found.append(limit - used + stat.get("inactive_file", 0) + stat.get("active_file", 0))
+    return min(found) if found else None
+
+
+def _table(path: Path) -> dict[str, int]:
+    """The lines `name number ...` of a file of the system; empty if there is none."""
+    try:
+        rows = [line.split() for line in path.read_text().splitlines()]
+        return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
+    except OSError:
+        return {}
+
+
+def too_large(name: str, memory: Memory, outputs: Sequence[Var], makers: Mapping[Var, Equation]) -> str:
+    """What to say of a Program that needs more memory than there is: how much, and which values are the largest, from where."""
+    results = sum(map(_bytes, outputs))
+    largest = sorted(dict.fromkeys([*memory.places, *outputs]), key=_bytes, reverse=True)[:3]
+    listed = "".join(
+        f"\n  {v.type}, {_bytes(v) / 1e9:.2f} GB"
+        + (f": {makers[v].primitive.name} at {source_text(makers[v].source)}" if v in makers else "")
+        for v in largest
+    )
+    return (
+        f"{name} needs {(memory.size + results) / 1e9:.2f} GB ({memory.size / 1e9:.2f} GB for intermediate values, "
+        f"{results / 1e9:.2f} GB for its results), more than there is. The largest arrays:{listed}"
+    )

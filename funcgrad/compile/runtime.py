@@ -12,9 +12,9 @@ caller never waits for a worker that has not begun. Words of the pool: 0-15 mute
 
 from __future__ import annotations
 
-FRAME_WORDS = 12
+FRAME_WORDS = 13
 """pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
-the two types of arrays that need no conversion."""
+the two types of arrays that need no conversion, how many arrays a call binds."""
 STEP_WORDS = 4
 """kernel, table, units, grain."""
 PATCH_WORDS = 3
@@ -46,7 +46,7 @@ declare i32 @sched_yield()
 
 define i64 @fg_now() nounwind {
   %t = alloca [2 x i64]
-  %r = call i32 @clock_gettime(i32 1, ptr %t)
+  %r = call i32 @clock_gettime(i32 CLOCK, ptr %t)
   %s = load i64, ptr %t
   %n.p = getelementptr i64, ptr %t, i64 1
   %n = load i64, ptr %n.p
@@ -59,6 +59,17 @@ define void @fg_pool_init(ptr %pool) nounwind {
   %a = call i32 @pthread_mutex_init(ptr %pool, ptr null)
   %c = getelementptr i64, ptr %pool, i64 16
   %b = call i32 @pthread_cond_init(ptr %c, ptr null)
+  ret void
+}
+
+; Sends the workers home, once they have done what they took.
+define void @fg_pool_stop(ptr %pool) nounwind {
+  %stop.p = getelementptr i64, ptr %pool, i64 42
+  store atomic i64 1, ptr %stop.p seq_cst, align 8
+  %cond = getelementptr i64, ptr %pool, i64 16
+  %l = call i32 @pthread_mutex_lock(ptr %pool)
+  %bc = call i32 @pthread_cond_broadcast(ptr %cond)
+  %un = call i32 @pthread_mutex_unlock(ptr %pool)
   ret void
 }
 
@@ -110,7 +121,7 @@ spin:
   %new = icmp ne i64 %g, %seen
   br i1 %new, label %begin, label %spin2
 spin2:
-  call void asm sideeffect "pause", ""()
+  call void asm sideeffect "PAUSE", ""()
   %n1 = add i64 %n, 1
   %enough = icmp sgt i64 %n1, 2000
   br i1 %enough, label %sleep, label %spin
@@ -215,7 +226,7 @@ wait:
   %none = icmp eq i64 %act, 0
   br i1 %none, label %finish, label %wait1
 wait1:
-  call void asm sideeffect "pause", ""()
+  call void asm sideeffect "PAUSE", ""()
   %i1 = add i64 %i, 1
   %long = icmp sgt i64 %i1, 20000
   br i1 %long, label %yield, label %wait2
@@ -254,16 +265,22 @@ entry:
     + _pointer("own", "%frame", 11)
     + """
   %items = getelementptr i8, ptr %tuple, i64 ITEMS
+  %count.p = getelementptr i8, ptr %tuple, i64 COUNT
+  %count = load i64, ptr %count.p
 """
+    + _word("need", "%frame", 12)
     + _pointer("patches", "%frame", 1)
     + _word("npatch", "%frame", 2)
     + _pointer("checks", "%frame", 5)
     + _word("ncheck", "%frame", 6)
     + """
+  %complete = icmp eq i64 %count, %need
+  br i1 %complete, label %begin, label %bad
+begin:
   %anycheck = icmp sgt i64 %ncheck, 0
   br i1 %anycheck, label %check, label %bind
 check:
-  %c = phi i64 [ 0, %entry ], [ %c1, %next ]
+  %c = phi i64 [ 0, %begin ], [ %c1, %next ]
   %co = mul i64 %c, 5
   %cp = getelementptr i64, ptr %checks, i64 %co
 """

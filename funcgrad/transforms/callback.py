@@ -45,6 +45,11 @@ def callback_name(callback: Callback) -> str:
     return getattr(callback, "__name__", None) or type(callback).__name__
 
 
+def _own(value: Any) -> Any:
+    """An argument that a callback may keep: a compiled program reuses the memory of what it passes."""
+    return wrap(value.copy() if isinstance(value, np.ndarray) else value)
+
+
 # ---- debug_callback ----
 
 
@@ -62,7 +67,7 @@ def _debug_impl(*values: Any, callback: Callback, ordered: bool) -> tuple[()]:
     trace = innermost_abstract()
     if trace is not None:
         return trace.process(debug_callback, values, {"callback": callback, "ordered": ordered})
-    callback(*map(wrap, values))
+    callback(*map(_own, values))
     return ()
 
 
@@ -109,7 +114,7 @@ def _listed(types: Sequence[ArrayType]) -> str:
 
 
 def _pure_impl(*values: Any, callback: Callback, outputs: Sequence[ArrayType], vmap_method: str | None) -> Any:
-    return tuple(_checked(callback(*map(wrap, values)), _Declared(callback, outputs)))
+    return tuple(_checked(callback(*map(_own, values)), _Declared(callback, outputs)))
 
 
 def _linearize(
