@@ -16,7 +16,7 @@ Program = Callable[[Any, Any], Callable[..., Any]]
 Data = Callable[[np.random.Generator], tuple[Any, ...]]
 
 
-def pair(program: Program, data: Data) -> dict[str, Setup]:
+def pair(program: Program, data: Data) -> dict[str, Any]:
     """Both contestants that read JAX's API: `program(library, numpy room)` gives the function to jit."""
 
     def setup(library: str) -> Setup:

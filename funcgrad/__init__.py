@@ -36,8 +36,12 @@ from funcgrad.api.jit import disable_jit as disable_jit
 from funcgrad.api.jit import eval_shape as eval_shape
 from funcgrad.api.jit import jit as jit
 from funcgrad.api.jit import make_expr as make_expr
+from funcgrad.api.settings import compile_log as compile_log
+from funcgrad.api.settings import set_num_threads as set_num_threads
+from funcgrad.api.settings import set_tiered as set_tiered
 from funcgrad.api.source import source as source
 from funcgrad.core.array import Array as Array
 from funcgrad.core.program import Program as Program
+from funcgrad.numpy import linalg as linalg
 
 make_jaxpr = make_expr

@@ -1,4 +1,4 @@
-"""Running compiled programs: from many threads, after fork, with any number of workers, interrupted, out of memory, on odd inputs."""
+"""Running compiled programs: from many threads, after fork, with any number of workers, interrupted, on odd inputs."""
 
 import contextlib
 import gc

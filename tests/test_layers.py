@@ -139,8 +139,9 @@ def test_importing_funcgrad_loads_neither_numba_nor_scipy():
     assert done.stdout.strip() == "['numpy']"
 
 
-OTHER_MEANINGS = {("complex", "funcgrad/api/source.py")}
-"""(text, file) where a primitive's name stands for something else: here Python's type, called by the written text."""
+OTHER_MEANINGS = {("complex", "funcgrad/api/source.py"), ("max", "funcgrad/compile/plan.py")}
+"""(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the
+file where Linux says how much memory a group of processes may have."""
 
 
 KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py"}

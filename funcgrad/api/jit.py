@@ -152,8 +152,16 @@ def _struct(t: ArrayType) -> ShapeDtypeStruct:
     return ShapeDtypeStruct(t.shape, t.dtype, t.weak)
 
 
-def _apply(traced: Traced, leaves: Sequence[Any], inline: bool = False) -> Any:
-    if inline:
+def _apply(
+    traced: Traced,
+    leaves: Sequence[Any],
+    inline: bool = False,
+    donated: frozenset[int] = frozenset(),
+    tiered: bool | None = None,
+) -> Any:
+    if (donated or tiered is not None) and not any(type(v) is Tracer for v in (*traced.captured, *leaves)):
+        outs: Sequence[Any] = execute.execute(traced.program, *leaves, donated=donated, in_tiers=tiered)
+    elif inline:
         outs = run(traced.program, *traced.captured, *leaves)
     else:
         outs = call(*traced.captured, *leaves, program=traced.program, name=traced.name)
@@ -195,10 +203,10 @@ class _Warm:
         return tuple(leaves) if in_tree == self.in_tree else ()
 
 
-def _warm(traced: Traced) -> _Warm | None:
+def _warm(traced: Traced, donated: frozenset[int]) -> _Warm | None:
     """The warm call for a Program that was just run; None if it needs the long way (host calls, no arguments)."""
     compiled = execute.compiled(traced.program)
-    call = compiled.warm() if compiled is not None and traced.program.inputs else None
+    call = compiled.warm(donated) if compiled is not None and traced.program.inputs else None
     if call is None:
         return None
     leaf = tree.structure(0)
@@ -210,9 +218,12 @@ def _warm(traced: Traced) -> _Warm | None:
 class Jitted:
     """What `jit` returns: calls the Program of the arguments' types, tracing it the first time."""
 
-    def __init__(self, fun: Fun, static: tuple[int, ...], static_names: frozenset[str], inline: bool):
+    def __init__(self, fun: Fun, static: tuple[int, ...], static_names: frozenset[str], inline: bool,
+                 donate: tuple[int, ...] = (), donate_names: frozenset[str] = frozenset(),
+                 tiered: bool | None = None):  # fmt: skip
         functools.update_wrapper(self, fun)
         self._fun, self._static, self._static_names, self._inline = fun, static, static_names, inline
+        self._donate, self._donate_names, self._tiered = donate, donate_names, tiered
         self._name = function_name(fun)
         self._cache: dict[Any, Traced] = {}
         self._warm: _Warm | None = None
@@ -228,10 +239,25 @@ class Jitted:
         if _jit_disabled():
             return self._fun(*args, **kwargs)
         traced, leaves = self._find(args, kwargs)
-        outs = _apply(traced, leaves, self._inline)
+        donated = self._donated(traced, len(args))
+        outs = _apply(traced, leaves, self._inline, donated, self._tiered)
         if not kwargs and not self._static and not self._static_names and not traced.captured and not self._inline:
-            self._warm = _warm(traced)
+            self._warm = _warm(traced, donated)
         return outs
+
+    def _donated(self, traced: Traced, count: int) -> frozenset[int]:
+        """The numbers of the leaves that belong to donated arguments."""
+        if not self._donate and not self._donate_names:
+            return frozenset()
+        args_tree, kwargs_tree = traced.in_tree.children()
+        moving = [n for n in range(count) if n not in self._static]
+        given = [n in self._donate for n in moving] + [k in self._donate_names for k in kwargs_tree.node_data()[1]]  # type: ignore[index]
+        flags = [
+            g
+            for g, t in zip(given, [*args_tree.children(), *kwargs_tree.children()], strict=True)
+            for _ in range(t.num_leaves)
+        ]
+        return frozenset(i for i, flag in enumerate(flags) if flag)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -350,13 +376,16 @@ def _positions(fun: Fun, nums: Any, names: Any, what: str) -> tuple[tuple[int, .
 
 def jit(fun: Fun | None = None, *, static_argnums: int | Sequence[int] | None = None,
         static_argnames: str | Sequence[str] | None = None, donate_argnums: int | Sequence[int] | None = None,
-        donate_argnames: str | Sequence[str] | None = None, inline: bool = False) -> Any:  # fmt: skip
+        donate_argnames: str | Sequence[str] | None = None, inline: bool = False, tiered: bool | None = None) -> Any:  # fmt: skip
     """`fun` as a Program, traced once for each combination of argument types and static values.
 
     Args:
         fun: a function of arrays or pytrees of arrays.
         static_argnums, static_argnames: arguments that are Python values, part of the cache's key; must be hashable.
-        donate_argnums, donate_argnames: arguments that the caller will not use again, whose memory may be reused.
+        donate_argnums, donate_argnames: arguments that the caller will not use again: their memory may serve for the
+            outputs, and what is in them after the call is undefined.
+        tiered: whether the first calls are answered at once by NumPy, while another process compiles into the disk cache;
+            None: as `set_tiered` says, by default no.
         inline: whether a call inside another trace becomes its equations instead of one `call` equation.
 
     Returns a callable with `.trace`, `.lower`, `.eval_shape` and `.clear_cache`. Works as a decorator with or without
@@ -365,13 +394,13 @@ def jit(fun: Fun | None = None, *, static_argnums: int | Sequence[int] | None = 
     if fun is None:
         return functools.partial(
             jit, static_argnums=static_argnums, static_argnames=static_argnames, donate_argnums=donate_argnums,
-            donate_argnames=donate_argnames, inline=inline,
+            donate_argnames=donate_argnames, inline=inline, tiered=tiered,
         )  # fmt: skip
     if not callable(fun):
         raise TypeError(f"jit needs a function, got {fun!r}.")
     static, static_names = _positions(fun, static_argnums, static_argnames, "static")
-    _positions(fun, donate_argnums, donate_argnames, "donate")
-    return Jitted(fun, static, static_names, inline)
+    donate, donate_names = _positions(fun, donate_argnums, donate_argnames, "donate")
+    return Jitted(fun, static, static_names, inline, donate, donate_names, tiered)
 
 
 def eval_shape(fun: Fun, *args: Any, **kwargs: Any) -> Any:

@@ -6,9 +6,10 @@ Nothing is imported here that needs LLVM: a process that never runs a Program do
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 native: Any = LazyModule("funcgrad.compile.native")
 executor: Any = LazyModule("funcgrad.compile.executor")
+cache: Any = LazyModule("funcgrad.compile.cache")
+subprocess: Any = LazyModule("subprocess")
+json: Any = LazyModule("json")
 _lock = threading.RLock()
 _KEY = "executable"
 
@@ -44,11 +48,54 @@ def compiled(program: Program) -> Executable | None:
     return found if found != _KEY else None
 
 
-def _compiled(program: Program) -> Executable | None:
+def executable_when_ready(program: Program) -> Executable | None:
+    """The compiled form, or None while another process makes its code: tiered execution. The first call starts it."""
+    found = program.cache.get(_KEY, _KEY)
+    if found is not _KEY:
+        return found
+    with _lock:
+        started = program.cache.setdefault("tier", None)
+        if started is None:
+            thread = threading.Thread(target=_compile_elsewhere, args=(program,), daemon=True, name="funcgrad-tier")
+            program.cache["tier"] = thread
+            thread.start()
+    return None
+
+
+def _compile_elsewhere(program: Program) -> None:
+    """Has a worker process compile a Program's kernels into the disk cache, then loads them."""
+    made = _compiled(program, load=False)
+    if made is not None and cache.directory() is not None:
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+        command = [sys.executable, "-m", "funcgrad.compile.worker"]
+        # A worker that fails leaves the disk as it was, and `load` compiles here.
+        subprocess.run(
+            command,
+            input=json.dumps(made.texts()),
+            text=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    with _lock:
+        if _KEY not in program.cache:
+            program.cache[_KEY] = made if made is None else _loaded(made)
+
+
+def _loaded(made: Executable) -> Executable | None:
+    return _or_none(made.program, made.load, made)
+
+
+def _compiled(program: Program, load: bool = True) -> Executable | None:
     if native.native() is None:
         return None
+    return _or_none(program, lambda: executor.Executable(program, load))
+
+
+def _or_none(program: Program, make: Callable[[], Any], result: Any = None) -> Any:
+    """What `make` gives (or `result`); None, with a warning, where it fails: then NumPy runs the Program."""
     try:
-        return executor.Executable(program)
+        made = make()
     except MemoryError:
         raise
     except Exception as error:
@@ -57,15 +104,23 @@ def _compiled(program: Program) -> Executable | None:
             stacklevel=2,
         )
         return None
+    return made if result is None else result
 
 
-def execute(program: Program, *values: Any) -> list[Any]:
-    """The outputs of a Program for un-traced values."""
-    compiled = executable(program)
+tiered: list[bool] = [os.environ.get("FUNCGRAD_TIERED", "") not in ("", "0")]
+"""The setting for Programs that are not told: whether the first calls run with NumPy while another process compiles."""
+
+
+def execute(
+    program: Program, *values: Any, donated: frozenset[int] = frozenset(), in_tiers: bool | None = None
+) -> list[Any]:
+    """The outputs of a Program for un-traced values; the memory of the `donated` ones (by number) may serve for outputs."""
+    wait = tiered[0] if in_tiers is None else in_tiers
+    compiled = executable_when_ready(program) if wait else executable(program)
     if compiled is None:
         return interpret(program, values)
     try:
-        outs = compiled(values)
+        outs = compiled(values, donated)
     except MemoryError:
         raise MemoryError(compiled.too_large()) from None
     return [o.item() if t.weak else o for o, t in zip(outs, program.out_types, strict=True)]

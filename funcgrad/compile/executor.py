@@ -45,6 +45,8 @@ class NativeStep:
     writes: list[Var]
     label: str
     work: float = 0.0
+    places: dict[Var, set[tuple[int, tuple[int, ...]]]] | None = None
+    """For a kernel without reductions: from where and along which strides it goes through each buffer."""
 
 
 @dataclass(eq=False)
@@ -79,7 +81,8 @@ def _bits(values: Sequence[Any]) -> list[int]:
 class Executable:
     """A Program ready to run: call it with arrays of the Program's input types."""
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, load: bool = True):
+        """`load=False` leaves out the machine code, for `load` to get later."""
         self.program = program
         self.simplified = simplify(program)
         self.lowered: Lowered = resolve(self.simplified)
@@ -91,6 +94,17 @@ class Executable:
         fixed = {*self.inputs, *self.outputs, *self.constants}
         self.memory: Memory = plan_memory([(e.reads, e.writes) for e in self.entries], fixed)
         self.host = any(isinstance(e, HostStep) for e in self.entries)
+        self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
+        self.frames: list[Frame] = []
+        if load:
+            self.load()
+
+    def texts(self) -> list[str]:
+        """The sources of the kernels, each once."""
+        return list(dict.fromkeys(e.text for e in self.entries if isinstance(e, NativeStep)))
+
+    def load(self) -> None:
+        """Gets the machine code: known to this process, from disk, or compiled now."""
         self.addresses = [
             native.kernel_address(e.text, e.label) if isinstance(e, NativeStep) else 0 for e in self.entries
         ]
@@ -99,8 +113,6 @@ class Executable:
         self.runtime = found
         if any(isinstance(e, NativeStep) and e.units > e.grain for e in self.entries):
             found.start_pool()
-        self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
-        self.frames: list[Frame] = []
 
     # ---- steps to entries ----
 
@@ -123,9 +135,13 @@ class Executable:
         bases = [a.base for a in made.pointers]
         grain = max(int(GRAIN_WORK / max(made.work, 1.0)), 1)
         grain = -(-grain // made.multiple) * made.multiple
+        places: dict[Var, set[tuple[int, tuple[int, ...]]]] = {}
+        for a in made.pointers:
+            places.setdefault(a.base, set()).add((a.offset, a.strides))
         return NativeStep(
             made.text, [(a.base, a.offset * a.dtype.itemsize) for a in made.pointers], _bits(made.words), made.units, grain,
             [b for b in bases if b not in written], list(written), _label(k), made.work * made.units,
+            places if k.reduced is None else None,
         )  # fmt: skip
 
     def _product(self, eq: Equation) -> NativeStep | None:
@@ -230,9 +246,40 @@ class Executable:
 
     # ---- running ----
 
-    def __call__(self, args: Sequence[Any]) -> list[Any]:
-        """The outputs for these inputs, as new arrays."""
-        outs = [out.new(np.ndarray) for out in self.outs]
+    def reusable(self, donated: frozenset[int]) -> dict[int, int]:
+        """For outputs (by number) the donated input whose memory each can take: one of its type that nothing reads any more
+        when the output is written, or whose elements are read just where and when they are overwritten."""
+        found: dict[int, int] = {}
+        free = sorted(donated)
+        for k, out in enumerate(self.outputs):
+            for i in free:
+                v = self.inputs[i]
+                if v.type.shape == out.type.shape and v.type.dtype == out.type.dtype and self._in_place(v, out):
+                    found[k] = i
+                    free.remove(i)
+                    break
+        return found
+
+    def _in_place(self, v: Var, out: Var) -> bool:
+        last = max((n for n, e in enumerate(self.entries) if v in e.reads), default=-1)
+        first, entry = next((n, e) for n, e in enumerate(self.entries) if out in e.writes)
+        if last != first:
+            return last < first
+        return isinstance(entry, NativeStep) and entry.places is not None and entry.places[v] == entry.places[out]
+
+    def new_outputs(self, kind: type, args: Sequence[Any], reuse: dict[int, int]) -> tuple[Any, ...]:
+        """Arrays for the outputs: donated memory where it fits, else new."""
+        return tuple([
+            args[reuse[k]].view(kind) if k in reuse and _is_own(args[reuse[k]]) else make.new(kind)
+            for k, make in enumerate(self.outs)
+        ])  # fmt: skip
+
+    def __call__(self, args: Sequence[Any], donated: frozenset[int] = frozenset()) -> Sequence[Any]:
+        """The outputs for these inputs, as new arrays; the memory of donated inputs may be among them."""
+        if donated:
+            outs = self.new_outputs(np.ndarray, args, self.reusable(donated))
+        else:
+            outs = tuple([out.new(np.ndarray) for out in self.outs])
         arrays = (*args, *outs)
         frame = self.frame()
         runtime = self.runtime
@@ -250,7 +297,7 @@ class Executable:
         self.release(frame)
         return outs
 
-    def warm(self) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
+    def warm(self, donated: frozenset[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
         """The shortest way to run: `call(arrays)` gives the outputs as new Arrays, or None if an argument is no array of exactly
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:
@@ -261,7 +308,8 @@ class Executable:
         work = sum(e.work for e in self.entries if isinstance(e, NativeStep))
         run = self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
 
-        if len(makers) == 1 and makers[0].nbytes < SMALLEST:
+        reuse = self.reusable(donated) if donated else {}
+        if len(makers) == 1 and makers[0].nbytes < SMALLEST and not reuse:
             only_shape, only_dtype = makers[0].shape, makers[0].dtype
 
             def call_one(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -283,7 +331,10 @@ class Executable:
         def call(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
             if len(arrays) != arity:
                 return None
-            outs = tuple([make.new(Array) for make in makers])
+            if reuse:
+                outs = self.new_outputs(Array, arrays, reuse)
+            else:
+                outs = tuple([make.new(Array) for make in makers])
             try:
                 frame = frames.pop()
             except IndexError:
@@ -348,6 +399,11 @@ class Executable:
         result = eq.primitive.impl(*args, **eq.params)
         for v, r in zip(eq.outputs, result if eq.primitive.multiple else (result,), strict=True):
             np.copyto(values[v], r, casting="unsafe")
+
+
+def _is_own(x: Any) -> bool:
+    """Whether a donated argument is an array whose memory can be written to."""
+    return type(x) in (np.ndarray, Array) and x.flags.carray
 
 
 def strided(base: np.ndarray, layout: Layout | None, kind: ArrayType) -> np.ndarray:

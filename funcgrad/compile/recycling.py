@@ -39,7 +39,7 @@ class Recycler:
             except IndexError:
                 break
             if sys.getrefcount(block) == _FREE:
-                out = np.ndarray.__new__(kind, self.shape, self.dtype, block)
+                out: Any = np.ndarray.__new__(kind, self.shape, self.dtype, block)
                 blocks.append(block)
                 return out
             blocks.append(block)
