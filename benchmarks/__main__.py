@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from benchmarks import compiled as compiled
 from benchmarks import core as core
-from benchmarks.harness import LIBRARIES, ROWS, Row, Time, installed, measure, rival
+from benchmarks.harness import LIBRARIES, ROWS, Machine, Row, Time, installed, measure, measure_machine, rival
 
-WIDTHS = (49, *(20 for _ in LIBRARIES), 19, 0)
+WIDTHS = (52, *(20 for _ in LIBRARIES), 19, 0)
 
 
 def text(seconds: float) -> str:
@@ -36,12 +36,14 @@ def line(*cells: str) -> str:
     return "".join(f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True)).rstrip()
 
 
-def report(entry: Row, found: Mapping[str, Time]) -> str:
-    """The line of one row: the times, the ratio to the best peer, the limit."""
+def report(entry: Row, found: Mapping[str, Time], machine: Machine | None = None) -> str:
+    """The line of one row: the times, the ratio to the best peer, the limit, and how near it is to what the machine can do."""
     times = [f"{text(found[k].best)} ({text(found[k].median)})" if k in found else "-" for k in LIBRARIES]
     best = rival(found)
     ratio = f"{found['funcgrad'].best / found[best].best:.2f} x {best}" if best else "-"
-    return line(entry.name, *times, ratio, verdict(entry, found))
+    least = machine.least(entry) if machine is not None else 0.0
+    near = f"{100 * least / found['funcgrad'].best:.0f} % of the machine's limit" if least else ""
+    return line(entry.name, *times, ratio, "; ".join(part for part in (verdict(entry, found), near) if part))
 
 
 def main() -> None:
@@ -59,9 +61,11 @@ def main() -> None:
     print(f"{platform.machine()}, Python {platform.python_version()}; the minimum (median) of {rounds} turns, in turn")
     if absent:
         print(f"not installed, so left out: {', '.join(absent)}")
+    machine = measure_machine()
+    print(f"this machine: {machine.bandwidth / 1e9:.1f} GB/s, {machine.flops / 1e9:.0f} GFLOP/s (float32)")
     print(line("", *LIBRARIES, "to the best peer", "of the limit"))
     for entry in chosen:
-        print(report(entry, measure(entry, seconds, rounds)), flush=True)
+        print(report(entry, measure(entry, seconds, rounds), machine), flush=True)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ for _dtype in (np.float32, np.float64):
         f"value and grad of an elementwise chain, 1M {_dtype.__name__}",
         **pair(chain, lambda rng, d=_dtype: (rng.normal(size=1_000_000).astype(d),)),  # type: ignore[misc]
         torch=_chain_torch(_dtype),
+        moved=2e6 * np.dtype(_dtype).itemsize,
     )
 
 
@@ -118,7 +119,12 @@ def _options_torch(torch: Any, tensor: Any) -> Callable[[], object]:
     return backward(torch, price, leaves)
 
 
-row("Black-Scholes greeks, 512k options", **pair(black_scholes, _options), torch=torch_setup(_options_torch))
+row(
+    "Black-Scholes greeks, 512k options",
+    **pair(black_scholes, _options),
+    torch=torch_setup(_options_torch),
+    moved=40.0 * (1 << 19),
+)
 
 # ---- networks ----
 
@@ -169,7 +175,12 @@ def _mlp_torch(torch: Any, tensor: Any) -> Callable[[], object]:
     return call
 
 
-row("MLP 784-512-512-10, SGD-momentum step, batch 128", **pair(mlp_step, _mlp_data), torch=torch_setup(_mlp_torch))
+row(
+    "MLP 784-512-512-10, SGD-momentum step, batch 128",
+    **pair(mlp_step, _mlp_data),
+    torch=torch_setup(_mlp_torch),
+    flops=2 * 128 * (2 * 784 * 512 + 3 * 512 * 512 + 3 * 5120),
+)
 
 
 def example_gradients(lib: Any, jnp: Any) -> Callable[..., Any]:
@@ -238,7 +249,12 @@ def _block_torch(torch: Any, tensor: Any) -> Callable[[], object]:
     return backward(torch, loss, leaves)
 
 
-row("transformer block, D=256, T=128, B=8, gradient", **pair(transformer, _block_data), torch=torch_setup(_block_torch))
+row(
+    "transformer block, D=256, T=128, B=8, gradient",
+    **pair(transformer, _block_data),
+    torch=torch_setup(_block_torch),
+    flops=6 * 1024 * (12 * 256 * 256 + 2 * 128 * 256),
+)
 
 
 def mixture(lib: Any, jnp: Any) -> Callable[..., Any]:
@@ -296,4 +312,5 @@ for _n in (16, 64, 256, 1024, 2048):
             **pair(lambda lib, jnp: lambda a, b: a @ b,
                    lambda rng, s=_shapes, d=_dtype: tuple(rng.normal(size=x).astype(d) for x in s)),  # type: ignore[misc]
             torch=_product_torch(_shapes, _dtype),
+            flops=2.0 * _n**3 * (np.dtype(_dtype).itemsize // 4),
         )  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 Setup = Callable[[], Callable[[], object]]
 
@@ -26,6 +29,10 @@ class Row:
     """What funcgrad is held to, in seconds a unit; printed beside the result, never a failure."""
     over: str | None = None
     """The library whose time is taken off before the limit is compared."""
+    moved: float = 0.0
+    """The bytes that any program must read and write; with `flops` it says what the machine allows."""
+    flops: float = 0.0
+    """Floating-point operations of the products of matrices in it, float64 ones counted twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ class Time:
 ROWS: list[Row] = []
 
 
-def row(name: str, per: float = 1.0, limit: float | None = None, over: str | None = None, **contestants: Setup) -> None:
+def row(name: str, per: float = 1.0, limit: float | None = None, over: str | None = None, moved: float = 0.0,
+        flops: float = 0.0, **contestants: Setup) -> None:  # fmt: skip
     """Adds a row. Raises ValueError for a taken name, an unknown library, or an `over` that takes no part."""
     if any(entry.name == name for entry in ROWS):
         raise ValueError(f"there is already a row named '{name}'; a row has a name of its own.")
@@ -48,7 +56,40 @@ def row(name: str, per: float = 1.0, limit: float | None = None, over: str | Non
             raise ValueError(f"row '{name}' has the contestant '{library}'; write one of {', '.join(LIBRARIES)}.")
     if over is not None and over not in contestants:
         raise ValueError(f"row '{name}' is compared over '{over}', which is not one of its contestants.")
-    ROWS.append(Row(name, contestants, per, limit, over))
+    ROWS.append(Row(name, contestants, per, limit, over, moved, flops))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine can do: bytes a second that all cores copy (reads and writes counted), float32 operations a second."""
+
+    bandwidth: float
+    flops: float
+
+    def least(self, entry: Row) -> float:
+        """The seconds that the row takes at best; 0 where it is bound by neither."""
+        return max(entry.moved / self.bandwidth, entry.flops / self.flops)
+
+
+def measure_machine() -> Machine:
+    """Copies 32 MB with every core, and multiplies matrices of 1024 x 1024 with NumPy and with funcgrad; the best of a few."""
+    jit = importlib.import_module("funcgrad").jit
+    x = np.ones(1 << 23, np.float32)
+    y = np.ones((1024, 1024), np.float32)
+    copy, product = jit(lambda a: a + 1), jit(lambda a: a @ a)
+    return Machine(
+        2 * x.nbytes / _best(lambda: copy(x)), 2 * 1024**3 / min(_best(lambda: product(y)), _best(lambda: y @ y))
+    )
+
+
+def _best(call: Callable[[], object], turns: int = 12) -> float:
+    call()
+    times = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def installed(library: str) -> bool:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from benchmarks import compiled as compiled
 from benchmarks import core as core
 from benchmarks import harness
 from benchmarks.__main__ import main, report, text, verdict
@@ -28,9 +29,10 @@ def test_the_command_prints_only_the_rows_asked_for(capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.__main__.installed", lambda library: library != "torch")
     monkeypatch.setattr("benchmarks.harness.installed", lambda library: library in ("funcgrad", "numpy"))
     run(monkeypatch, "--smoke", "--only", "room, un-jitted: tanh")
-    title, absent, _, *rows = capsys.readouterr().out.splitlines()
+    title, absent, machine, _, *rows = capsys.readouterr().out.splitlines()
     assert "of 1 turns" in title
     assert absent == "not installed, so left out: torch"
+    assert machine.startswith("this machine: ") and "GB/s" in machine and "GFLOP/s" in machine
     assert len(rows) == 1
     assert " x numpy" in rows[0] and " over numpy of 1 us" in rows[0]
 
@@ -41,6 +43,13 @@ def test_a_name_of_no_row_lists_the_rows(capsys, monkeypatch):
     message = capsys.readouterr().err
     assert "no row's name contains 'no such row'; the rows are" in message
     assert all(entry.name in message for entry in harness.ROWS)
+
+
+def test_the_machines_limit_is_bandwidth_or_arithmetic():
+    machine = harness.Machine(bandwidth=1e9, flops=1e11)
+    bound = Row("made up", {}, moved=1e6, flops=1e9)
+    assert machine.least(bound) == 0.01
+    assert "50 % of the machine's limit" in report(bound, {"funcgrad": Time(0.02, 0.03)}, machine)
 
 
 def test_turns_alternate_and_times_are_per_unit():
