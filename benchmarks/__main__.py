@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--smoke] [--only TEXT]`: every row, funcgrad against the installed peers, with ratios."""
+"""`python -m benchmarks [--smoke] [--first] [--only TEXT]`: every row, funcgrad against the installed peers, with ratios."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Mapping
 
 from benchmarks import compiled as compiled
 from benchmarks import core as core
+from benchmarks import first
 from benchmarks.harness import LIBRARIES, ROWS, Machine, Row, Time, installed, measure, measure_machine, rival
 
+FIRST = ("jit", "value", "Black", "MLP", "per-example", "transformer", "GMM")
+"""How the rows begin whose first result and memory are compared."""
 WIDTHS = (52, *(20 for _ in LIBRARIES), 19, 0)
 
 
@@ -51,11 +54,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--smoke", action="store_true", help="one short turn for each row: does it run at all?")
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows whose name contains this")
+    parser.add_argument(
+        "--first", action="store_true", help="time to first result, cold and warm, and peak memory instead"
+    )
     options = parser.parse_args()
     chosen = [entry for entry in ROWS if options.only in entry.name]
     if not chosen:
         names = "\n  ".join(entry.name for entry in ROWS)
         parser.error(f"no row's name contains '{options.only}'; the rows are\n  {names}")
+    if options.first:
+        for entry in chosen:
+            if "jax" in entry.contestants and entry.name.startswith(FIRST):
+                print(first.report(entry), flush=True)
+        return
     seconds, rounds = (0.002, 1) if options.smoke else (0.05, 9)
     absent = [library for library in LIBRARIES if not installed(library)]
     print(f"{platform.machine()}, Python {platform.python_version()}; the minimum (median) of {rounds} turns, in turn")

@@ -8,6 +8,7 @@ some CPUs that have AVX-512, at half the speed.
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import math
 import os
 import threading
@@ -68,11 +69,11 @@ def openblas() -> ctypes.CDLL | None:
 
 
 def _load() -> ctypes.CDLL | None:
-    try:
-        import scipy_openblas32
-    except ImportError:
+    # The package is only a place on disk here: running its __init__ costs 25 ms of imports.
+    spec = importlib.util.find_spec("scipy_openblas32")
+    if spec is None or not spec.submodule_search_locations:
         return None
-    folder = Path(scipy_openblas32.get_lib_dir())
+    folder = Path(spec.submodule_search_locations[0]) / "lib"
     found = sorted([*folder.glob("libscipy_openblas*.so"), *folder.glob("*.dylib"), *folder.glob("*.dll")])
     if not found:
         return None
