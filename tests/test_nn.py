@@ -1,6 +1,7 @@
 """funcgrad.nn against jax.nn: values, dtypes and gradients in float32 and float64, under jit and vmap; PyTorch's kinks."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,15 +20,17 @@ ACTIVATIONS = (
     "identity relu relu6 hard_tanh hard_sigmoid hard_silu hard_swish leaky_relu elu celu selu sigmoid silu swish "
     "log_sigmoid softplus squareplus sparse_plus sparse_sigmoid soft_sign mish tanh gelu glu"
 ).split()
+NOTES: dict[str, dict[str, Any]] = {
+    "": {}, " axis 0": {"axis": 0}, " both axes": {"axis": (0, 1)}, " all": {"axis": None},
+    " where": {"axis": -1, "where": SOME},
+}  # fmt: skip
 
 
 def named(name, *args, **kwargs):
-    """The module's function of that name, of an array first."""
     return lambda m, x: getattr(m, name)(x, *args, **kwargs)
 
 
 def made(name, *args):
-    """What the module's function of that name makes."""
     return lambda m: getattr(m, name)(*args)
 
 
@@ -44,10 +47,7 @@ CASES = {
     **{
         f"{name}{note}": (named(name, **kwargs), X)
         for name in ("softmax", "log_softmax", "standardize", "logsumexp", "logmeanexp")
-        for note, kwargs in {
-            "": {}, " axis 0": {"axis": 0}, " both axes": {"axis": (0, 1)}, " all": {"axis": None},
-            " where": {"axis": -1, "where": SOME},
-        }.items()
+        for note, kwargs in NOTES.items()
     },
     "softmax, nothing included": (lambda m, x: m.softmax(x, where=NONE), X),
     "logsumexp keepdims": (lambda m, x: m.logsumexp(x, axis=1, keepdims=True), X),
@@ -67,7 +67,7 @@ def jax():
 
 
 def close(have, want, **kwargs):
-    have, want = np.asarray(have), np.asarray(want)
+    have, want = map(np.asarray, (have, want))
     assert (have.shape, have.dtype) == (want.shape, want.dtype)
     np.testing.assert_allclose(have, want, **kwargs)
 
@@ -137,7 +137,7 @@ def test_every_public_name_and_signature_is_jaxs(jax):
             assert parameters(getattr(mine, n)) == parameters(getattr(peer, n)), n
 
 
-# ---- kinks: what PyTorch gives, for what has a kink ----
+# ---- kinks: what PyTorch gives ----
 
 KINKS = {
     "relu": ([0.0], [0.0]),
@@ -159,10 +159,9 @@ KINKS = {
 def test_kinks(name):
     points, want = (np.array(v) for v in KINKS[name])
     f = getattr(nn, name)
-    ones = np.ones_like(points)
     for have in (
-        fg.vmap(fg.grad(f))(points), fg.jit(fg.vmap(fg.grad(f)))(points), fg.jvp(f, (points,), (ones,))[1],
-        fg.vjp(f, points)[1](ones)[0],
+        fg.vmap(fg.grad(f))(points), fg.jit(fg.vmap(fg.grad(f)))(points), fg.jvp(f, (points,), (points * 0 + 1,))[1],
+        fg.vjp(f, points)[1](points * 0 + 1)[0],
     ):  # fmt: skip
         np.testing.assert_allclose(have, want, rtol=1e-15)
 
@@ -331,13 +330,12 @@ REAL_ONLY = ("uniform", "truncated_normal", "uniform 3", "truncated_normal ends"
 def test_initializers_are_jaxs_for_the_same_key(jax, name, dtype):
     init, peer = INITIALIZERS[name](nn.initializers), INITIALIZERS[name](jax.nn.initializers)
     key, theirs = fg.random.key(3), jax.random.key(3)
-    cplx = dtype in (np.complex64, np.complex128)
+    cplx, single = dtype in (np.complex64, np.complex128), dtype in (np.float32, np.complex64)
     if cplx and name in REAL_ONLY:
         with pytest.raises(ValueError, match="gives floats"):
             init(key, (3, 4, 5), dtype)
         return
     have, want = init(key, (3, 4, 5), dtype), peer(theirs, (3, 4, 5), dtype)
-    single = dtype in (np.float32, np.complex64)
     if ("uniform" in name and not cplx) or name in ("zeros", "ones", "constant"):
         np.testing.assert_array_equal(have, want)
     bounds = {"rtol": 1e-5, "atol": 1e-6} if single else {"rtol": 1e-13, "atol": 1e-14}

@@ -100,7 +100,7 @@ def _quantized(x: Any, config: BlockScaleConfig, contracted: Sequence[int]) -> A
             f"gradient; axes {tuple(axes)} of shape {shape} have {length}."
         )
     moved = jnp.transpose(x, order)
-    blocks = jnp.reshape(moved, (-1, size))
+    blocks, back = jnp.reshape(moved, (-1, size)), [order.index(i) for i in range(len(order))]
     form = _FORMATS[config.data_type]
     if config.scale_type == "float8_e8m0fnu":
         scale = _power_of_two_above(jnp.max(jnp.abs(blocks), axis=-1, keepdims=True) / form.largest)
@@ -111,9 +111,7 @@ def _quantized(x: Any, config: BlockScaleConfig, contracted: Sequence[int]) -> A
     found = _rounded(blocks / jnp.where(scale == 0, 1, scale), form) * scale
     if config.global_scale is not None:
         found = found * config.global_scale
-    return jnp.transpose(
-        jnp.reshape(found, shape_of(array_operand(moved))), [order.index(i) for i in range(len(order))]
-    ).astype(dtype_of(array_operand(x)))
+    return jnp.transpose(jnp.reshape(found, moved.shape), back).astype(dtype_of(array_operand(x)))
 
 
 def _power_of_two_above(x: Any) -> Any:
