@@ -1,10 +1,16 @@
-"""jax.lax's functions of arrays, with its names, signatures and strictness; control flow comes with a later release."""
+"""jax.lax's functions of arrays, with its names, signatures and strictness."""
 
 from funcgrad.lax import linalg as linalg
 from funcgrad.lax.bits import bitcast_convert_type as bitcast_convert_type
 from funcgrad.lax.bits import clz as clz
 from funcgrad.lax.bits import mulhi as mulhi
 from funcgrad.lax.bits import optimization_barrier as optimization_barrier
+from funcgrad.lax.control import cond as cond
+from funcgrad.lax.control import fori_loop as fori_loop
+from funcgrad.lax.control import map as map
+from funcgrad.lax.control import scan as scan
+from funcgrad.lax.control import switch as switch
+from funcgrad.lax.control import while_loop as while_loop
 from funcgrad.lax.elementwise import abs as abs
 from funcgrad.lax.elementwise import acos as acos
 from funcgrad.lax.elementwise import acosh as acosh

@@ -25,8 +25,13 @@ def run_with(execute: Callable[..., list[Any]]) -> None:
     _executors[:] = [execute]
 
 
-def _impl(*values: Any, program: Program, name: str) -> list[Any]:
+def run_program(program: Program, values: Sequence[Any]) -> list[Any]:
+    """The outputs of a Program for un-traced values, by the compiler."""
     return _executors[0](program, *values)
+
+
+def _impl(*values: Any, program: Program, name: str) -> list[Any]:
+    return run_program(program, values)
 
 
 def _types(*types: ArrayType, program: Program, name: str) -> tuple[ArrayType, ...]:

@@ -1,0 +1,8 @@
+"""Control flow under JAX's names."""
+
+from funcgrad.api.control import cond as cond
+from funcgrad.api.control import fori_loop as fori_loop
+from funcgrad.api.control import map as map
+from funcgrad.api.control import scan as scan
+from funcgrad.api.control import switch as switch
+from funcgrad.api.control import while_loop as while_loop
