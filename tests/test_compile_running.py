@@ -1,4 +1,4 @@
-"""Running compiled programs: from many threads, after fork, with any number of workers, interrupted, on odd inputs."""
+"""Running compiled programs: many threads, fork, any number of workers, Ctrl-C, errors, too little memory, odd arguments."""
 
 import contextlib
 import gc
@@ -728,6 +728,33 @@ def test_results_are_new_arrays():
             assert not np.shares_memory(r, x)
         x[0, 0] += 1.0
         assert all(np.asarray(r).ravel()[0] == x[0, 0] - 1 for r in results)
+
+
+KEEPERS = {
+    "the result": lambda r: r,
+    "a plain array": np.asarray,
+    "a view": lambda r: r.view(np.ndarray)[::-1][::-1],
+    "a row": lambda r: np.asarray(r.reshape(100, -1)[50:]),
+    "a real part": lambda r: r.real,
+    "a memoryview": lambda r: memoryview(np.asarray(r)),
+    "bytes": lambda r: np.frombuffer(np.asarray(r).data, np.uint8).view(r.dtype),
+    "an iterator": lambda r: np.asarray(r).flat,
+    "a subclass": lambda r: np.asarray(r).view(Sub),
+    "torch": lambda r: pytest.importorskip("torch").from_numpy(np.asarray(r)),
+}
+
+
+@pytest.mark.parametrize("keep", KEEPERS.values(), ids=KEEPERS.keys())
+def test_what_is_kept_of_a_large_result_does_not_change(keep):
+    # The memory of large results is used again, but not while anything looks at it.
+    f = fg.jit(lambda x: x * 2.0)
+    kept = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch: the array is not writable
+        for n in range(12):
+            kept.append(keep(f(np.full(100_000, float(n)))))
+    for n, k in enumerate(kept):
+        assert np.all(np.asarray(k) == 2.0 * n)
 
 
 def test_one_array_twice():
