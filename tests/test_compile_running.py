@@ -18,7 +18,8 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from funcgrad.compile import execute, executor, native, plan
+from funcgrad.compile import blas, execute, executor, native, plan
+from funcgrad.ops.views import contiguous
 
 pytestmark = pytest.mark.skipif(native.native() is None, reason="this machine runs no machine code of ours")
 
@@ -460,6 +461,21 @@ def test_the_call_after_ctrl_c_starts_anew():
                 jitted(x, 3.0)
         np.testing.assert_array_equal(jitted(x, 2.0), want)
     assert len(found.frames) == 1
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(9000, 9000, 9000), (200_000, 3000, 500), (100, 10**6, 10**4), (600, 600, 10**6)]
+)
+def test_no_piece_of_a_large_product_takes_long(m, n, k):
+    found = blas.product("f64", contiguous((m, k)), contiguous((k, n)), (((1,), (0,)), ((), ())))
+    assert found is not None and found.units > 8
+    assert found.work * 8 <= 256 * 256 * max(k, 1 << 17)  # multiplications of a tile
+
+
+def test_large_tiles_cover_a_product(monkeypatch):
+    monkeypatch.setattr(blas, "_tile", lambda m, n, k: (96, 80))
+    x, y = np.random.default_rng(0).normal(size=(2, 333, 333))
+    np.testing.assert_allclose(fg.jit(lambda a, b: a @ b.T)(x, y), x @ y.T, atol=1e-10)
 
 
 def test_ctrl_c_in_a_program_with_host_calls():

@@ -41,7 +41,7 @@ class Recycler:
                 break
             block, at = entry
             free = sys.getrefcount(block) == _FREE
-            out = np.ndarray.__new__(kind, self.shape, self.dtype, block, at) if free else None
+            out: Any = np.ndarray.__new__(kind, self.shape, self.dtype, block, at) if free else None
             blocks.append(entry)
             if free:
                 return out
