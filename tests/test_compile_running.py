@@ -333,6 +333,23 @@ def test_a_system_without_more_threads(monkeypatch):
     np.testing.assert_allclose(fg.jit(lambda x: fnp.exp(x) * 2.5)(x), np.exp(x) * 2.5, rtol=1e-12)
 
 
+def test_arrays_of_an_unknown_layout(monkeypatch):
+    monkeypatch.setattr(native, "offsets_hold", lambda: False)
+    monkeypatch.setattr(native, "_runtime", [])
+    f = fg.jit(lambda x: fnp.exp(x) - 4.0)
+    with pytest.warns(UserWarning, match="cannot run machine code here .*unknown way.*NumPy runs every program"):
+        np.testing.assert_allclose(f(np.ones(3)), np.exp(np.ones(3)) - 4.0)
+    np.testing.assert_allclose(f(np.ones(3)), np.exp(np.ones(3)) - 4.0)  # warned of once
+    assert execute.compiled(f.trace(np.ones(3)).program) is None
+
+
+@pytest.mark.parametrize("field", ["data", "ndim", "sizes", "descr", "flags", "items", "count"])
+def test_the_layout_of_arrays_is_looked_at(field, monkeypatch):
+    assert native.offsets_hold()
+    monkeypatch.setattr(native._Offsets, field, getattr(native._Offsets, field) - 8 if field != "data" else 24)
+    assert not native.offsets_hold()
+
+
 def other_process(code, **env):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -399,7 +416,7 @@ def interrupted(after):
         timer.cancel()
         timer.join()
         signal.signal(signal.SIGINT, before)
-    assert took < after + 1.0, f"left after {took:.2f} s"
+    assert took < after + 1.5, f"left after {took:.2f} s"  # 0.1 s where nothing else runs
 
 
 def long_elementwise(x):
