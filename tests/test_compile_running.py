@@ -454,7 +454,7 @@ def test_ctrl_c(name, threads, long_jitted):
     small = x[:1000] if x.ndim == 1 else x[:8, :8]
     with fg.disable_jit():
         want = f(small)
-    warm = compiled(jitted, x).warm()
+    warm = compiled(jitted, x).warm(frozenset())
     for call in (lambda: jitted(x), lambda: warm((x,))):
         with interrupted(0.3):
             call()
@@ -769,7 +769,7 @@ KEEPERS = {
     "a view": lambda r: r.view(np.ndarray)[::-1][::-1],
     "a row": lambda r: np.asarray(r.reshape(100, -1)[50:]),
     "a real part": lambda r: r.real,
-    "a memoryview": lambda r: memoryview(np.asarray(r)),
+    "a memoryview": lambda r: memoryview(np.asarray(r)),  # type: ignore[arg-type]
     "bytes": lambda r: np.frombuffer(np.asarray(r).data, np.uint8).view(r.dtype),
     "an iterator": lambda r: np.asarray(r).flat,
     "a subclass": lambda r: np.asarray(r).view(Sub),
