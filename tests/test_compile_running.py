@@ -790,6 +790,24 @@ def test_what_is_kept_of_a_large_result_does_not_change(keep):
         assert np.all(np.asarray(k) == 2.0 * n)
 
 
+@pytest.mark.parametrize(
+    ("pair", "f"),
+    [
+        (lambda c: (c, c), lambda a, b: a * 2 + b[::-1]),
+        (lambda c: (c[1:], c[:-1]), lambda a, b: a * 2 + b),
+        (lambda c: (c[:-1], c[1:]), lambda a, b: a * 2 + b),
+        (lambda c: (c, np.frombuffer(c.data)), lambda a, b: a * 2 + b[::-1]),
+        (lambda c: (np.frombuffer(c.data), np.frombuffer(c.data)), lambda a, b: a * 2 + b[::-1]),
+    ],
+)
+def test_a_donated_argument_that_shares_its_memory_with_another(pair, f):
+    jitted = fg.jit(f, donate_argnums=0)
+    for _ in range(3):
+        one, two = pair(np.random.default_rng(0).normal(size=30_001))
+        want = f(one.copy(), two.copy())
+        np.testing.assert_allclose(jitted(one, two), want)
+
+
 def test_one_array_twice():
     f = fg.jit(lambda x, y: (x + y, x * y))
     x = np.arange(5.0)
