@@ -254,6 +254,23 @@ def test_a_directory_below_a_file(folder, monkeypatch):
     assert_right()
 
 
+def test_a_user_without_a_home(folder, monkeypatch, tmp_path):
+    monkeypatch.delenv("FUNCGRAD_CACHE_DIR", raising=False)
+    monkeypatch.setattr(cache, "_default", lambda: cache.Path("~/.cache/funcgrad/kernels"))
+    monkeypatch.chdir(tmp_path)
+    assert cache.directory() is None
+    assert_right()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_default_directory(monkeypatch, tmp_path):
+    monkeypatch.delenv("FUNCGRAD_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = cache._default.__wrapped__()
+    assert tmp_path in found.parents and found.name == "kernels"
+
+
 def test_a_directory_that_goes_away(folder):
     assert_right()
     for path in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Running compiled programs: from many threads, after fork, with any number of workers, interrupted, on odd inputs."""
+"""Running compiled programs: many threads, fork, any number of workers, Ctrl-C, errors, too little memory, odd arguments."""
 
 import contextlib
 import gc
@@ -18,7 +18,8 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-from funcgrad.compile import execute, executor, native, plan
+from funcgrad.compile import blas, execute, executor, native, plan
+from funcgrad.ops.views import contiguous
 
 pytestmark = pytest.mark.skipif(native.native() is None, reason="this machine runs no machine code of ours")
 
@@ -332,6 +333,23 @@ def test_a_system_without_more_threads(monkeypatch):
     np.testing.assert_allclose(fg.jit(lambda x: fnp.exp(x) * 2.5)(x), np.exp(x) * 2.5, rtol=1e-12)
 
 
+def test_arrays_of_an_unknown_layout(monkeypatch):
+    monkeypatch.setattr(native, "offsets_hold", lambda: False)
+    monkeypatch.setattr(native, "_runtime", [])
+    f = fg.jit(lambda x: fnp.exp(x) - 4.0)
+    with pytest.warns(UserWarning, match="cannot run machine code here .*unknown way.*NumPy runs every program"):
+        np.testing.assert_allclose(f(np.ones(3)), np.exp(np.ones(3)) - 4.0)
+    np.testing.assert_allclose(f(np.ones(3)), np.exp(np.ones(3)) - 4.0)  # warned of once
+    assert execute.compiled(f.trace(np.ones(3)).program) is None
+
+
+@pytest.mark.parametrize("field", ["data", "ndim", "sizes", "descr", "flags", "items", "count"])
+def test_the_layout_of_arrays_is_looked_at(field, monkeypatch):
+    assert native.offsets_hold()
+    monkeypatch.setattr(native._Offsets, field, getattr(native._Offsets, field) - 8 if field != "data" else 24)
+    assert not native.offsets_hold()
+
+
 def other_process(code, **env):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -398,7 +416,7 @@ def interrupted(after):
         timer.cancel()
         timer.join()
         signal.signal(signal.SIGINT, before)
-    assert took < after + 1.0, f"left after {took:.2f} s"
+    assert took < after + 1.5, f"left after {took:.2f} s"  # 0.1 s where nothing else runs
 
 
 def long_elementwise(x):
@@ -436,7 +454,7 @@ def test_ctrl_c(name, threads, long_jitted):
     small = x[:1000] if x.ndim == 1 else x[:8, :8]
     with fg.disable_jit():
         want = f(small)
-    warm = compiled(jitted, x).warm()
+    warm = compiled(jitted, x).warm(frozenset())
     for call in (lambda: jitted(x), lambda: warm((x,))):
         with interrupted(0.3):
             call()
@@ -460,6 +478,21 @@ def test_the_call_after_ctrl_c_starts_anew():
                 jitted(x, 3.0)
         np.testing.assert_array_equal(jitted(x, 2.0), want)
     assert len(found.frames) == 1
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(9000, 9000, 9000), (200_000, 3000, 500), (100, 10**6, 10**4), (600, 600, 10**6)]
+)
+def test_no_piece_of_a_large_product_takes_long(m, n, k):
+    found = blas.product("f64", contiguous((m, k)), contiguous((k, n)), (((1,), (0,)), ((), ())))
+    assert found is not None and found.units > 8
+    assert found.work * 8 <= 256 * 256 * max(k, 1 << 17)  # multiplications of a tile
+
+
+def test_large_tiles_cover_a_product(monkeypatch):
+    monkeypatch.setattr(blas, "_tile", lambda m, n, k: (96, 80))
+    x, y = np.random.default_rng(0).normal(size=(2, 333, 333))
+    np.testing.assert_allclose(fg.jit(lambda a, b: a @ b.T)(x, y), x @ y.T, atol=1e-10)
 
 
 def test_ctrl_c_in_a_program_with_host_calls():
@@ -728,6 +761,51 @@ def test_results_are_new_arrays():
             assert not np.shares_memory(r, x)
         x[0, 0] += 1.0
         assert all(np.asarray(r).ravel()[0] == x[0, 0] - 1 for r in results)
+
+
+KEEPERS = {
+    "the result": lambda r: r,
+    "a plain array": np.asarray,
+    "a view": lambda r: r.view(np.ndarray)[::-1][::-1],
+    "a row": lambda r: np.asarray(r.reshape(100, -1)[50:]),
+    "a real part": lambda r: r.real,
+    "a memoryview": lambda r: memoryview(np.asarray(r)),  # type: ignore[arg-type]
+    "bytes": lambda r: np.frombuffer(np.asarray(r).data, np.uint8).view(r.dtype),
+    "an iterator": lambda r: np.asarray(r).flat,
+    "a subclass": lambda r: np.asarray(r).view(Sub),
+    "torch": lambda r: pytest.importorskip("torch").from_numpy(np.asarray(r)),
+}
+
+
+@pytest.mark.parametrize("keep", KEEPERS.values(), ids=KEEPERS.keys())
+def test_what_is_kept_of_a_large_result_does_not_change(keep):
+    # The memory of large results is used again, but not while anything looks at it.
+    f = fg.jit(lambda x: x * 2.0)
+    kept = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch: the array is not writable
+        for n in range(12):
+            kept.append(keep(f(np.full(100_000, float(n)))))
+    for n, k in enumerate(kept):
+        assert np.all(np.asarray(k) == 2.0 * n)
+
+
+@pytest.mark.parametrize(
+    ("pair", "f"),
+    [
+        (lambda c: (c, c), lambda a, b: a * 2 + b[::-1]),
+        (lambda c: (c[1:], c[:-1]), lambda a, b: a * 2 + b),
+        (lambda c: (c[:-1], c[1:]), lambda a, b: a * 2 + b),
+        (lambda c: (c, np.frombuffer(c.data)), lambda a, b: a * 2 + b[::-1]),
+        (lambda c: (np.frombuffer(c.data), np.frombuffer(c.data)), lambda a, b: a * 2 + b[::-1]),
+    ],
+)
+def test_a_donated_argument_that_shares_its_memory_with_another(pair, f):
+    jitted = fg.jit(f, donate_argnums=0)
+    for _ in range(3):
+        one, two = pair(np.random.default_rng(0).normal(size=30_001))
+        want = f(one.copy(), two.copy())
+        np.testing.assert_allclose(jitted(one, two), want)
 
 
 def test_one_array_twice():

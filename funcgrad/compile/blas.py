@@ -217,6 +217,9 @@ def _tile(m: int, n: int, k: int) -> tuple[int, int]:
     """Rows and columns of a tile: large enough for GEMM to be near its peak, small enough to share out."""
     if m * n * k < 1 << 19:
         return max(m, 1), max(n, 1)
+    if m * n * k > 1 << 36:  # no tile takes more than a fraction of a second, so that Ctrl-C is honoured between them
+        side = max(math.isqrt((1 << 33) // k) // 64 * 64, 256)
+        return min(side, m), min(side, n)
     if m >= n:
         return max(64, -(-m // (4 if m * n * k > 1 << 24 else 2))), max(n, 1)
     return max(m, 1), max(64, -(-n // (4 if m * n * k > 1 << 24 else 2)))

@@ -34,6 +34,8 @@ def directory() -> Path | None:
     if named == "":
         return None
     path = Path(named) if named else _default()
+    if not named and not path.is_absolute():  # a user without a home
+        return None
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path if _own(path.stat()) else None

@@ -269,8 +269,11 @@ class Executable:
 
     def new_outputs(self, kind: type, args: Sequence[Any], reuse: dict[int, int]) -> tuple[Any, ...]:
         """Arrays for the outputs: donated memory where it fits, else new."""
+        owners = _owners(args)
         return tuple([
-            args[reuse[k]].view(kind) if k in reuse and _is_own(args[reuse[k]]) else make.new(kind)
+            args[i].view(kind)
+            if (i := reuse.get(k, -1)) >= 0 and _is_own(args[i]) and owners.get(id(_owner(args[i]))) == 1
+            else make.new(kind)
             for k, make in enumerate(self.outs)
         ])  # fmt: skip
 
@@ -399,6 +402,24 @@ class Executable:
         result = eq.primitive.impl(*args, **eq.params)
         for v, r in zip(eq.outputs, result if eq.primitive.multiple else (result,), strict=True):
             np.copyto(values[v], r, casting="unsafe")
+
+
+def _owner(x: Any) -> Any:
+    """The array that holds the memory of this one, or what lent it to NumPy."""
+    while isinstance(x, np.ndarray) and x.base is not None:
+        x = x.base
+    return x
+
+
+def _owners(args: Sequence[Any]) -> dict[int, int]:
+    """How many arguments lie in the memory of each owner (by id); nothing if some memory may have owners beside NumPy."""
+    counts: dict[int, int] = {}
+    for a in args:
+        owner = _owner(a)
+        if owner is not a and not isinstance(owner, np.ndarray):
+            return {}
+        counts[id(owner)] = counts.get(id(owner), 0) + 1
+    return counts
 
 
 def _is_own(x: Any) -> bool:

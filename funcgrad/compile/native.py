@@ -106,6 +106,8 @@ def offsets_hold() -> bool:
     if ctypes.c_int32.from_address(id(x) + _Offsets.ndim).value != 2:
         return False
     sizes = word(_Offsets.sizes)
+    if word(_Offsets.sizes + 8) != sizes + 16:  # strides lie behind the sizes: only then is this surely a pointer
+        return False
     if [ctypes.c_int64.from_address(sizes + 8 * i).value for i in range(2)] != [3, 4]:
         return False
     flags = ctypes.c_int32.from_address(id(x) + _Offsets.flags).value
