@@ -164,7 +164,7 @@ def measure(compiled: Executable, args: Sequence[Any], repeat: int) -> Measured:
 def run_timed(compiled: Executable, args: Sequence[Any]) -> tuple[list[tuple[int, int, int]], list[np.ndarray]]:
     """One run: (start, end, nanoseconds spent) of each step, and the outputs. What the doors to native code and the clock
     themselves take, measured in the same run, is not in the time spent."""
-    outs = [np.empty(shape, dtype) for shape, dtype in compiled.out_specs]
+    outs = [out.new(np.ndarray) for out in compiled.outs]
     frame = compiled.frame()
     steps = compiled.runtime.steps
     arrays = (*args, *outs)
