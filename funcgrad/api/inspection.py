@@ -168,7 +168,8 @@ class debug_nans:
     `debug_nans(True)` switches it on from now on in the whole process, `debug_nans(False)` off; as a context manager
     (`with debug_nans(True):`) it holds inside the block. While it is on, a compiled function whose result holds a nan
     raises FloatingPointError that names the operation which made it of arguments without nan, their range, and the line
-    of the user's program; it finds it by running the program again with NumPy, equation by equation.
+    of the user's program; it finds it by running the program again with NumPy, equation by equation. A nan that does not
+    reach the result (one that `where` leaves out) raises nothing. What runs outside of `jit` is not searched.
     """
 
     __slots__ = ("_before",)

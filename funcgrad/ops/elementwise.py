@@ -322,14 +322,14 @@ maximum: Primitive = elementwise(
     np.maximum,
     [lambda g, ans, x, y: _larger(g, x, y), lambda g, ans, x, y: _larger(g, y, x)],
     _extreme_samples,
-    kernel=Pointwise("{maximum}({0}, {1})", cost=2),
+    kernel=Pointwise("{maximum}({0}, {1})", kinds="fiu", cost=2),
 )
 minimum: Primitive = elementwise(
     "min",
     np.minimum,
     [lambda g, ans, x, y: _larger(g, y, x), lambda g, ans, x, y: _larger(g, x, y)],
     _extreme_samples,
-    kernel=Pointwise("{minimum}({0}, {1})", cost=2),
+    kernel=Pointwise("{minimum}({0}, {1})", kinds="fiu", cost=2),
 )
 fmax: Primitive = elementwise(
     "fmax",
