@@ -52,8 +52,7 @@ def assert_same(have, want, tolerance=1e-11):
         assert np.shape(a) == np.shape(b)
         assert np.asarray(a).dtype == np.asarray(b).dtype
         scale = float(np.max(np.abs(np.asarray(b, dtype=np.float64)), initial=1.0))
-        bound = max(tolerance, 100 * float(np.finfo(b.dtype).eps)) if np.asarray(b).dtype == np.float32 else tolerance
-        np.testing.assert_allclose(a, b, rtol=bound, atol=bound * scale)
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale)
 
 
 # ---- random programs ----
@@ -144,8 +143,9 @@ def test_every_pass_keeps_random_programs(case, differentiated):
     assert [(t.shape, t.dtype) for t in smaller.out_types] == [(t.shape, t.dtype) for t in program.out_types]
     assert smaller.in_types == program.in_types
     want = execute.interpret(program, args)
-    assert_same(execute.interpret(smaller, args), want)
-    assert_same(run_guarded(program, args), want)
+    tolerance = 3e-5 if args[0].dtype == np.float32 else 1e-11
+    assert_same(execute.interpret(smaller, args), want, tolerance)
+    assert_same(run_guarded(program, args), want, tolerance)
     steps = fuse(resolve(smaller))
     assert_in_order(steps, smaller)
 
