@@ -17,6 +17,7 @@ from funcgrad.compile.executor import Executable, HostStep, NativeStep, strided
 from funcgrad.compile.fuse import Kernel, fuse
 from funcgrad.compile.layouts import resolve
 from funcgrad.compile.plan import ALIGNMENT, plan_memory
+from funcgrad.compile.recycling import Recycler
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.lowering import Reduction, View
 from funcgrad.core.program import Literal, Var, check
@@ -537,6 +538,35 @@ def test_memory_is_used_again():
     values = [Var(array_type((100,), np.dtype(np.float64))) for _ in range(10)]
     chain = [([a], [b]) for a, b in itertools.pairwise(values)]
     assert plan_memory(chain, set()).size == 2 * 832  # 800 bytes, aligned
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda y: y,
+        np.asarray,
+        lambda y: y[5:],
+        lambda y: np.asarray(y)[5:],
+        lambda y: y.view(np.ndarray).reshape(2, -1)[1].T,
+        lambda y: memoryview(np.asarray(y)),
+        lambda y: np.frombuffer(np.asarray(y)),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.ndarray, fg.Array])
+def test_no_view_of_a_result_is_overwritten(hold, kind):
+    maker = Recycler((20_000,), np.dtype(np.float64))
+    held = []
+    for number in range(8):
+        out = maker.new(kind)
+        np.copyto(out.view(np.ndarray), float(number))
+        assert out.ctypes.data % 64 == 0
+        held.append(hold(out))
+        del out
+    for number, view in enumerate(held):
+        np.testing.assert_array_equal(view, float(number))
+    del held, view
+    places = {maker.new(kind).ctypes.data for _ in range(20)}
+    assert len(places) <= 4
 
 
 # ---- functions written out ----

@@ -15,7 +15,7 @@ SMALLEST = 1 << 16
 """Bytes from which a block is kept: below, the allocator has it at hand anyway."""
 MOST = 4
 _FREE = 2
-"""References to a block that nobody uses: the local name and the argument of getrefcount."""
+"""References to a block that nobody uses: its pair and the argument of getrefcount."""
 
 
 class Recycler:
@@ -26,7 +26,8 @@ class Recycler:
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype):
         self.shape, self.dtype = shape, dtype
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        self.blocks: list[Any] = []
+        self.blocks: list[tuple[np.ndarray, int]] = []
+        """Arrays of bytes that own their memory, and where in them the aligned part starts."""
 
     def new(self, kind: type) -> Any:
         """An uninitialised array of class `kind`. Threads may ask at once: a block is out of the list while it is looked at."""
@@ -35,17 +36,18 @@ class Recycler:
         blocks = self.blocks
         for _ in range(len(blocks)):
             try:
-                block = blocks.pop(0)
+                pair = blocks.pop(0)
             except IndexError:
                 break
-            if sys.getrefcount(block) == _FREE:
-                out: Any = np.ndarray.__new__(kind, self.shape, self.dtype, block)
-                blocks.append(block)
+            if sys.getrefcount(pair[0]) == _FREE:
+                out: Any = np.ndarray.__new__(kind, self.shape, self.dtype, *pair)
+                blocks.append(pair)
                 return out
-            blocks.append(block)
-        block = np.empty(self.nbytes + 64, np.uint8)
-        block = block[-block.ctypes.data % 64 :][: self.nbytes]
-        out = np.ndarray.__new__(kind, self.shape, self.dtype, block)
+            blocks.append(pair)
+        # The owner itself, not an aligned view of it: NumPy makes the owner the base of every view of a view.
+        owner = np.empty(self.nbytes + 64, np.uint8)
+        pair = owner, -owner.ctypes.data % 64
+        out = np.ndarray.__new__(kind, self.shape, self.dtype, *pair)
         if len(blocks) < MOST:
-            blocks.append(block)
+            blocks.append(pair)
         return out
