@@ -569,6 +569,27 @@ def test_no_view_of_a_result_is_overwritten(hold, kind):
     assert len(places) <= 4
 
 
+@pytest.mark.parametrize(
+    "twins",
+    [lambda x: (x, x), lambda x: (x[:5], x[5:]), lambda x: (x[:5], np.asarray(x)[1:6]), lambda x: (x[:5], x[4::-1])],
+)
+def test_donated_memory_in_which_another_argument_lies_is_not_used(twins):
+    def f(a, b):
+        return a + 1.0, jnp.exp(b[::-1].reshape(1, -1) @ b / 100.0), jnp.sum(b)
+
+    jitted = fg.jit(f, donate_argnums=0)
+    for _ in range(3):
+        want = f(*twins(np.arange(10.0)))
+        assert_same(jitted(*twins(np.arange(10.0))), want)
+
+
+def test_donated_memory_is_used():
+    jitted = fg.jit(lambda a, b: a + b, donate_argnums=0)
+    for _ in range(3):
+        x = np.arange(5.0)
+        assert np.shares_memory(jitted(x, np.ones(5)), x)
+
+
 # ---- functions written out ----
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.5, -7.25, 1e-310, 3e5, -1e30, np.inf, -np.inf, np.nan]

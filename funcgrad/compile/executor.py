@@ -6,6 +6,7 @@ call uses, so threads share a program and a warm call allocates nothing but its 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -268,9 +269,10 @@ class Executable:
         return isinstance(entry, NativeStep) and entry.places is not None and entry.places[v] == entry.places[out]
 
     def new_outputs(self, kind: type, args: Sequence[Any], reuse: dict[int, int]) -> tuple[Any, ...]:
-        """Arrays for the outputs: donated memory where it fits, else new."""
+        """Arrays for the outputs: donated memory where it fits and no other argument lies in it, else new."""
+        held = Counter([id(owner_of(a)) for a in args]) if reuse else Counter()
         return tuple([
-            args[reuse[k]].view(kind) if k in reuse and _is_own(args[reuse[k]]) else make.new(kind)
+            args[reuse[k]].view(kind) if k in reuse and _is_own(args[reuse[k]], held) else make.new(kind)
             for k, make in enumerate(self.outs)
         ])  # fmt: skip
 
@@ -401,9 +403,19 @@ class Executable:
             np.copyto(values[v], r, casting="unsafe")
 
 
-def _is_own(x: Any) -> bool:
-    """Whether a donated argument is an array whose memory can be written to."""
-    return type(x) in (np.ndarray, Array) and x.flags.carray
+def _is_own(x: Any, held: Counter[int]) -> bool:
+    """Whether a donated argument is an array whose memory can be written to, and alone in that memory."""
+    if type(x) not in (np.ndarray, Array) or not x.flags.carray:
+        return False
+    owner = owner_of(x)
+    return isinstance(owner, np.ndarray) and held[id(owner)] == 1
+
+
+def owner_of(x: Any) -> Any:
+    """What owns the memory of an array: itself, the array at the end of its chain of bases, or something that is no array."""
+    while isinstance(x, np.ndarray) and x.base is not None:
+        x = x.base
+    return x
 
 
 def strided(base: np.ndarray, layout: Layout | None, kind: ArrayType) -> np.ndarray:
