@@ -244,3 +244,11 @@ def test_the_switch_and_the_context_manager():
 def test_integers_and_booleans_hold_no_nan():
     with fg.debug_nans(True):
         np.testing.assert_array_equal(fg.jit(lambda x: (x + 1, x > 0))(np.arange(3))[0], [1, 2, 3])
+
+
+def test_donated_arguments_are_kept_while_nans_are_searched():
+    f = fg.jit(lambda x: jnp.log(x) * 2.0, donate_argnums=0)
+    f(np.array([1.0, 2.0]))
+    assert "Operation 'log' made it of arguments without nan (argument 0 of shape (2,) from -1.0 to 2.0)" in message(
+        f, np.array([-1.0, 2.0])
+    )
