@@ -27,6 +27,9 @@ from funcgrad.api.derivatives import linear_transpose as linear_transpose
 from funcgrad.api.derivatives import linearize as linearize
 from funcgrad.api.derivatives import value_and_grad as value_and_grad
 from funcgrad.api.derivatives import vjp as vjp
+from funcgrad.api.inspection import debug_nans as debug_nans
+from funcgrad.api.inspection import profile as profile
+from funcgrad.api.inspection import stages as stages
 from funcgrad.api.jacobians import hessian as hessian
 from funcgrad.api.jacobians import jacfwd as jacfwd
 from funcgrad.api.jacobians import jacrev as jacrev

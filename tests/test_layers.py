@@ -144,7 +144,7 @@ OTHER_MEANINGS = {("complex", "funcgrad/api/source.py"), ("max", "funcgrad/compi
 file where Linux says how much memory a group of processes may have."""
 
 
-KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py"}
+KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py", "numba_language.py"}
 """Files about the language that kernels are written in, which has a floor and a sqrt of its own."""
 
 

@@ -231,7 +231,7 @@ class Jitted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         warm = self._warm
-        if warm is not None and not _switches and not kwargs:
+        if warm is not None and not _switches and not execute.nan_checks and not kwargs:
             # The last Program again, if the arguments are plain arrays of just its types: the native side looks.
             outs = warm.call(args if warm.in_tree is None else warm.leaves(args))
             if outs is not None:

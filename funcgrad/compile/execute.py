@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funcgrad.compile.nans import check_result
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import run
 from funcgrad.ops.families import LazyModule
@@ -29,6 +30,16 @@ subprocess: Any = LazyModule("subprocess")
 json: Any = LazyModule("json")
 _lock = threading.RLock()
 _KEY = "executable"
+nan_checks = False
+"""Whether every result is searched for nan (`debug_nans`); set through `check_nans`. Who runs a compiled program without
+`execute` asks it first."""
+
+
+def check_nans(on: bool) -> bool:
+    """Switches the search for nan on or off; gives what it was."""
+    global nan_checks
+    before, nan_checks = nan_checks, on
+    return before
 
 
 def executable(program: Program) -> Executable | None:
@@ -118,12 +129,17 @@ def execute(
     wait = tiered[0] if in_tiers is None else in_tiers
     compiled = executable_when_ready(program) if wait else executable(program)
     if compiled is None:
-        return interpret(program, values)
-    try:
-        outs = compiled(values, donated)
-    except MemoryError:
-        raise MemoryError(compiled.too_large()) from None
-    return [o.item() if t.weak else o for o, t in zip(outs, program.out_types, strict=True)]
+        outs = interpret(program, values)
+    else:
+        try:
+            # A search for nan needs the arguments as they were.
+            found = compiled(values, frozenset() if nan_checks else donated)
+        except MemoryError:
+            raise MemoryError(compiled.too_large()) from None
+        outs = [o.item() if t.weak else o for o, t in zip(found, program.out_types, strict=True)]
+    if nan_checks:
+        check_result(program, values, outs)
+    return outs
 
 
 def interpret(program: Program, values: Sequence[Any]) -> list[Any]:

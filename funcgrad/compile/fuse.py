@@ -328,7 +328,8 @@ class _Fuser:
             k.stored[out] = None
         self.feed(k, eq.outputs)
         along = [-1] * len(x.type.shape)
-        for i, d in zip(kept, axes, strict=True):
+        # The result of partial results may have axes of size 1, which these do not have.
+        for i, d in zip(kept, axes, strict=False):
             along[i] = d
         for i, d in zip(folded, dims, strict=True):
             along[i] = d
@@ -363,10 +364,9 @@ class _Fuser:
         chunks = x.type.size
         for k, axes in self.candidates(out):
             height = self.height_in(k, out)
-            if height is not None and not k.sizes:
+            dims = self.row_dims(k, axes, [chunks]) if height is not None and not k.sizes else None
+            if height is not None and dims is not None:
                 k.height = height
-                dims = self.row_dims(k, axes, [chunks])
-                assert dims is not None
                 self.fold(k, eq, axes, [], [0], dims)
                 return
         k = self.new_kernel(eq, out.type.shape)

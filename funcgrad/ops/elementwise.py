@@ -152,7 +152,7 @@ bitwise_xor: Primitive = elementwise(
     "bitwise_xor", np.bitwise_xor, None, integers(0, 99, 2), text=infix("^"), kernel=Pointwise("{0} ^ {1}", kinds="iub")
 )
 bitwise_not: Primitive = elementwise(
-    "bitwise_not", np.bitwise_not, None, integers(0, 99), kernel=Pointwise("~{0}", kinds="iu")
+    "bitwise_not", np.bitwise_not, None, integers(0, 99), kernel=Pointwise("~{0}", kinds="iub")
 )
 shift_left: Primitive = elementwise("shift_left", np.left_shift, None, integers(0, 9, 2))
 shift_right: Primitive = elementwise("shift_right", np.right_shift, None, integers(0, 9, 2))
@@ -322,14 +322,14 @@ maximum: Primitive = elementwise(
     np.maximum,
     [lambda g, ans, x, y: _larger(g, x, y), lambda g, ans, x, y: _larger(g, y, x)],
     _extreme_samples,
-    kernel=Pointwise("{maximum}({0}, {1})", cost=2),
+    kernel=Pointwise("{maximum}({0}, {1})", kinds="fiu", cost=2),
 )
 minimum: Primitive = elementwise(
     "min",
     np.minimum,
     [lambda g, ans, x, y: _larger(g, y, x), lambda g, ans, x, y: _larger(g, x, y)],
     _extreme_samples,
-    kernel=Pointwise("{minimum}({0}, {1})", cost=2),
+    kernel=Pointwise("{minimum}({0}, {1})", kinds="fiu", cost=2),
 )
 fmax: Primitive = elementwise(
     "fmax",
