@@ -178,8 +178,8 @@ class Export:
     Raises NotImplementedError if a step of it is a host call.
     """
 
-    def __init__(self, executable: Executable):
-        self.name = executable.program.name
+    def __init__(self, executable: Executable, name: str):
+        self.name = name
         hosts = sorted({e.label for e in executable.entries if isinstance(e, HostStep)})
         if hosts:
             raise NotImplementedError(
