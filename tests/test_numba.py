@@ -1,6 +1,9 @@
 """Compiled programs called from numba and from C, users' numba functions inside of programs, and printed kernels."""
 
 import math
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -118,7 +121,9 @@ def test_wrong_arguments_are_told():
     inner = compiled(loss, w, x, y).njit
     with pytest.raises(ValueError, match=r"loss: argument 'x0' must be an array of shape \(5,\)"):
         inner(w[:4], x, y)
-    with pytest.raises(numba.core.errors.TypingError, match="must be an array of type f64\\[5\\], got an array of float32"):
+    with pytest.raises(
+        numba.core.errors.TypingError, match="must be an array of type f64\\[5\\], got an array of float32"
+    ):
         inner(w.astype(np.float32), x, y)
     with pytest.raises(numba.core.errors.TypingError, match="'x1' must be an array of type f64\\[7,5\\], got float64"):
         inner(w, 1.0, y)
@@ -218,3 +223,81 @@ def test_a_signature_that_does_not_fit():
         compiled(f, 1.0).cfunc("double (int)")
     with pytest.raises(ValueError, match="it can have 'void"):
         compiled(f, np.float32(1)).cfunc("double (double)")
+
+
+# ---- printed kernels ----
+
+
+def layer(params, x, *, scale):
+    """Products, a softmax, a large sum, a sort on the host, constants, several dtypes."""
+    table = np.linspace(0, 1, 200).reshape(8, 25)
+    h = fnp.tanh(x @ params["w"] + params["b"]) * scale
+    z = fnp.exp(h - fnp.max(h, axis=1, keepdims=True))
+    p = z / fnp.sum(z, axis=1, keepdims=True)
+    return {"p": p, "sorted": fnp.sort(p, axis=0), "sum": fnp.sum(p @ table), "all": fnp.sum(fnp.sin(x)), "f": p > 0.1}
+
+
+def layer_arguments():
+    rng = np.random.default_rng(0)
+    params = {"w": rng.normal(size=(60, 8)), "b": rng.normal(size=8)}
+    return params, rng.normal(size=(2000, 60)), np.float32(0.5)
+
+
+RUN = """
+import sys
+sys.modules["funcgrad"] = None
+import numpy as np
+import printed
+data = np.load("data.npz")
+out = printed.layer({"w": data["w"], "b": data["b"]}, data["x"], scale=data["scale"])
+np.savez("out.npz", **out)
+again = printed.layer({"w": data["w"], "b": data["b"]}, np.asfortranarray(data["x"]), scale=0.5)
+assert all(np.array_equal(out[k], again[k]) for k in out)
+assert not [m for m, v in sys.modules.items() if m.split(".")[0] == "funcgrad" and v is not None]
+"""
+
+
+def test_the_printed_module_runs_without_funcgrad(tmp_path):
+    params, x, scale = layer_arguments()
+    text = fg.source(fg.jit(layer))(params, x, scale=scale)
+    (tmp_path / "printed.py").write_text(text)
+    np.savez(tmp_path / "data.npz", **params, x=x, scale=scale)
+    subprocess.run([sys.executable, "-c", RUN], check=True, cwd=tmp_path, env=without_funcgrad())
+    found, expected = np.load(tmp_path / "out.npz"), fg.jit(layer)(params, x, scale=scale)
+    assert set(found) == set(expected)
+    for key, want in expected.items():
+        assert found[key].dtype == want.dtype and found[key].shape == want.shape
+        np.testing.assert_allclose(found[key], want, rtol=1e-12)
+
+
+def without_funcgrad():
+    return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+
+def test_the_printed_text():
+    params, x, scale = layer_arguments()
+    text = fg.source(layer, kernels=True)(params, x, scale=scale)
+    assert "def layer(params, x, *, scale):" in text
+    for part in ("@plain\ndef kernel_0(args, lo, hi):", "for i in range(lo, hi):", "def tanh_f64(x)", "# host call",
+                 "x @ params_w", "= np.empty((2000, 8), np.float64)", "run(kernel_0, "):  # fmt: skip
+        assert part in text, part
+    assert "kernel_0" not in fg.source(layer)(params, x, scale=scale)
+    assert "kernel_0" not in fg.source(fg.jit(layer), kernels=False)(params, x, scale=scale)
+    assert text.startswith('"""layer, as stand-alone NumPy and numba')
+
+
+def test_names_of_the_language_can_be_names_of_the_user():
+    def where(run, kernel_0, word):
+        return fnp.where(run > 0, kernel_0 * word, fnp.exp(run))
+
+    args = (np.array([1.0, -1.0]), np.array([2.0, 3.0]), np.array([3.0, 5.0]))
+    space: dict = {}
+    exec(str(fg.source(where, kernels=True)(*args)), space)
+    np.testing.assert_allclose(space["where_"](*args), where(*args), rtol=1e-15)
+    with pytest.raises(TypeError, match=r"written for an argument of shape \(2,\) and dtype .*float64.*, got \(3,\)"):
+        space["where_"](np.ones(3), *args[1:])
+
+
+def test_a_printed_gradient_is_named_as_one():
+    text = fg.source(fg.jit(fg.grad(lambda x: fnp.sum(x**2))))(np.ones(3))
+    assert "def grad_of__lambda(x):" in text or "def grad_of_lambda(x):" in text

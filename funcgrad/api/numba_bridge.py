@@ -7,7 +7,6 @@ types the call (dtype, dimensions) and when it runs (shape), outputs are allocat
 
 from __future__ import annotations
 
-import ctypes
 import keyword
 import re
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
 from numba.core.errors import NumbaTypeError
 from numba.extending import intrinsic, overload
 from numba.np.numpy_support import from_dtype
@@ -28,6 +27,7 @@ from funcgrad.compile import execute, export
 from funcgrad.compile.export import CFunction, Export
 from funcgrad.core.types import ArrayType
 
+types: Any = numba.types
 Fun = Callable[..., Any]
 _EXPORT = "export"
 _NJIT = "njit"
@@ -41,7 +41,9 @@ def exported(traced: Traced, what: str) -> Export:
     Raises NotImplementedError if it cannot be called from there, TypeError if it closes over tracers.
     """
     if traced.captured:
-        raise TypeError(f"{what} of {traced.name}: it closes over a value that is being traced; pass it as an argument.")
+        raise TypeError(
+            f"{what} of {traced.name}: it closes over a value that is being traced; pass it as an argument."
+        )
     cache = traced.program.cache
     if _EXPORT not in cache:
         compiled = execute.executable(traced.program)
@@ -198,7 +200,7 @@ def _converts(x: Any, dtype: np.dtype) -> bool:
 
 def _runner(made: Export) -> Any:
     """An intrinsic `run(inputs, output arrays)` that gives the outputs that are numbers, as a tuple."""
-    apply = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(export.apply_address())
+    apply = export.apply_address()
     results = [from_dtype(k.dtype) for k in made.outputs if not k.shape]
 
     @intrinsic
@@ -213,7 +215,7 @@ def _runner(made: Export) -> Any:
     return run
 
 
-def _call(context: Any, builder: Any, made: Export, apply: Any, groups: Sequence[Any], results: Sequence[Any]) -> Any:
+def _call(context: Any, builder: Any, made: Export, apply: int, groups: Sequence[Any], results: Sequence[Any]) -> Any:
     """LLVM that lists the addresses of inputs and outputs, calls `fg_apply`, and gives the numbers among the outputs."""
     (inputs, input_types), (outputs, output_types) = groups
     word = ir.IntType(64)
@@ -244,7 +246,7 @@ def _call(context: Any, builder: Any, made: Export, apply: Any, groups: Sequence
         builder.store(builder.ptrtoint(address, word), at)
     # Through numba's own record of addresses of this process, so that it keeps no such code on disk.
     info = f"funcgrad program {made.name}"
-    code = context.add_dynamic_addr(builder, ctypes.cast(apply, ctypes.c_void_p).value, info=f"{info}, fg_apply")
+    code = context.add_dynamic_addr(builder, apply, info=f"{info}, fg_apply")
     program = context.add_dynamic_addr(builder, made.address, info=info)
     pointer = cgutils.voidptr_t
     function = builder.bitcast(code, ir.FunctionType(word, [pointer, pointer]).as_pointer())

@@ -5,9 +5,9 @@ of the program to the stack (to the heap if they and the arena are large), sets 
 after the other. Nothing is shared between calls but constants, so any number of threads may call at once, without the
 interpreter's lock. Steps are cut into the pieces that a call from Python has, so the results are the same bits.
 
-Words of a program for `fg_apply`: 0 words of the tables, 1 bytes of the arena, 2 steps, 3 where they are (kernel, first word of its
-table, units, grain), 4 patches, 5 where they are (word, number of the array, bytes to add), 6 places in the arena, 7 where they
-are (word, bytes from the arena's start), 8 where the tables are.
+Words of a program for `fg_apply`: 0 words of the tables, 1 bytes of the arena, 2 steps, 3 where they are (kernel, first word
+of its table, units, grain), 4 patches, 5 where they are (word, number of the array, bytes to add), 6 places in the arena, 7
+where they are (word, bytes from the arena's start), 8 where the tables are.
 """
 
 from __future__ import annotations
