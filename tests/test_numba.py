@@ -2,6 +2,8 @@
 
 import math
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import threading
@@ -465,3 +467,19 @@ def test_a_given_derivative_of_whole_arrays():
         fg.grad(lambda x: apply(x)[-1])(x)
     with pytest.raises(TypeError, match="declared to return"):
         fg.numba_call(running, fg.ShapeDtypeStruct((2,), "float32"), x)
+
+
+# ---- the document ----
+
+
+def test_the_examples_of_the_document_run():
+    text = (pathlib.Path(__file__).parent.parent / "docs" / "numba.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) == 5
+    space: dict = {"__name__": "document"}
+    for block in blocks:
+        exec(block, space)
+    w, x, y = space["weights"][0], space["x"], space["y"]
+    np.testing.assert_allclose(space["module"]["grad_of_loss"](w, x, y), space["slope"](w, x, y), rtol=1e-12)
+    np.testing.assert_array_equal(space["slopes"](space["weights"], x, y)[0], space["slope"](w, x, y))
+    np.testing.assert_allclose(space["running_sum"](y), np.cumsum(y**2))
