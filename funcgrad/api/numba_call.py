@@ -269,4 +269,4 @@ _MATH = types.SimpleNamespace(
     gamma=gammas.gamma,
     lgamma=special.lgamma,
 )
-_BUILTINS = {"max": _folded(np.maximum), "min": _folded(np.minimum)}
+_BUILTINS: dict[str, Any] = dict(max=_folded(np.maximum), min=_folded(np.minimum))
