@@ -172,6 +172,22 @@ def test_the_module_gives_the_functions_numbers(name, monkeypatch):
     assert "funcgrad." not in text.replace("funcgrad.source", "")
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    "name", ["mlp", "slices", "complex", "integers", "grad of indexing", "batched outer", "constants"]
+)
+def test_the_module_with_kernels_gives_the_functions_numbers(name):
+    f, args, kwargs = CASES[name]
+    text = source(f, kernels=True)(*args, **kwargs)
+    space: dict = {}
+    exec(text, space)
+    main = text[text.rindex("\ndef ") + 5 :].partition("(")[0]
+    found, want = fg.tree.leaves(space[main](*args, **kwargs)), fg.tree.leaves(fg.jit(f)(*args, **kwargs))
+    for have, expected in zip(found, want, strict=True):
+        assert np.asarray(have).dtype == np.asarray(expected).dtype
+        np.testing.assert_allclose(have, expected, rtol=1e-6 if np.asarray(expected).dtype.itemsize == 4 else 1e-13)
+
+
 def test_the_module_runs_in_a_process_without_funcgrad(tmp_path):
     text = source(fg.grad(loss))(PARAMS, X, Y[:, :2])
     tail = "import sys\nassert not any(m.startswith('funcgrad') for m in sys.modules)\n"

@@ -20,7 +20,10 @@ from funcgrad.core.array import wrap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
 from funcgrad.core.types import ArrayType, array_type
+from funcgrad.ops.families import LazyModule
 from funcgrad.transforms.call import call
+
+numba_bridge: Any = LazyModule("funcgrad.api.numba_bridge")
 
 Fun = Callable[..., Any]
 _state = threading.local()
@@ -146,6 +149,25 @@ class Compiled:
                     f"{t.name} was compiled for an argument of type {need}, got {have}; call the jitted function."
                 )
         return _apply(t, leaves)
+
+    @property
+    def njit(self) -> Any:
+        """This function for numba: callable from @njit code, in prange too. Takes the arguments' leaves one by one, as arrays or
+        (where they have no dimensions) numbers; gives new arrays and numbers, a tuple if there are several. See docs/numba.md.
+
+        Raises NotImplementedError if a step of the program is a host call, TypeError if the function closes over tracers.
+        """
+        return numba_bridge.njit_function(self.traced)
+
+    def cfunc(self, signature: str | None = None) -> Any:
+        """This function as a C function pointer: `.address`, `.ctypes` (for scipy.LowLevelCallable), `.signature`.
+
+        signature: "double (double, ...)" (the default for float64 numbers), "double (int, double *)", or pointers to
+        each input and output, "void (double *, ...)" (the default for arrays).
+
+        Raises NotImplementedError and TypeError as `njit`, ValueError for a signature that the program does not fit.
+        """
+        return numba_bridge.c_function(self.traced, signature)
 
 
 def _struct(t: ArrayType) -> ShapeDtypeStruct:

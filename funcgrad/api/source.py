@@ -1,4 +1,4 @@
-"""`source`: a function as a stand-alone Python module that needs NumPy only.
+"""`source`: a function as a stand-alone Python module that needs NumPy only (or numba too, if kernels are printed).
 
 The function is traced, as jit would, and its Program written down: one line per equation with the type as a comment,
 nested Programs as functions, constants as exact text. How an operation is written is known by its row (`text`), or
@@ -10,20 +10,22 @@ from __future__ import annotations
 import builtins
 import inspect
 import keyword
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import function_name
-from funcgrad.api.jit import leaf_type, trace_fun
+from funcgrad.api.jit import Jitted, leaf_type, trace_fun
 from funcgrad.api.source_impl import Helpers
 from funcgrad.api.source_text import SourceError, Written, array_text, identifier, literal_text
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, eliminate_dead_code, value_names
 from funcgrad.core.types import ArrayType
+from funcgrad.ops.families import LazyModule
 from funcgrad.transforms.custom import ProgramFunction
 
+source_kernels: Any = LazyModule("funcgrad.api.source_kernels")
 _RESERVED = frozenset([*keyword.kwlist, "np", "math", "scipy", "functools", "base64"])
 _USED = frozenset("bool int float complex slice tuple list len range zip enumerate min max sum abs all any".split())
 """The builtins that the text itself may call; an argument may have the name of any other."""
@@ -39,14 +41,18 @@ class Source(str):
         return str(self)
 
 
-def source(fun: Callable[..., Any]) -> Callable[..., Source]:
+def source(fun: Callable[..., Any], *, kernels: bool | None = None) -> Callable[..., Source]:
     """A function of the same arguments as `fun` that returns `fun` as the text of a stand-alone Python module.
 
     The arguments give the types only (arrays, numbers or ShapeDtypeStructs in any pytrees). The module imports NumPy, and
     SciPy if an operation is SciPy's, and defines one function for the user: `fun`'s name (`grad_of_f` for `grad(f)`),
     the arguments' names, pytrees in and out. Registered node types become tuples. It holds for these types only.
 
-    Raises TypeError that names the operation for what has no stand-alone text (a callback).
+    kernels: whether the module is the compiled form: kernels as text for numba, with the schedule that runs them, of NumPy and
+      numba. None: if `fun` is jitted.
+
+    Raises TypeError that names the operation for what has no stand-alone text (a callback), NotImplementedError if
+    kernels are asked for and the function could not be compiled on this machine.
 
         print(fg.source(fg.grad(loss))(params, x))
     """
@@ -57,8 +63,12 @@ def source(fun: Callable[..., Any]) -> Callable[..., Source]:
         traced = trace_fun(fun, in_tree, [leaf_type(leaf) for leaf in leaves], name)
         if traced.captured:
             raise TypeError(f"source of {name}: it closes over a value that is being traced; pass it as an argument.")
-        module = _Module(name)
-        module.write_main(traced.program, _parameter_names(fun, args, kwargs), traced.in_tree, traced.out_tree)
+        labels = _parameter_names(fun, args, kwargs)
+        if isinstance(fun, Jitted) if kernels is None else kernels:
+            return Source(source_kernels.kernel_module(traced, name, labels))
+        module = Module(name)
+        body = Body(module, eliminate_dead_code(traced.program))
+        module.write_main(body, labels, traced.in_tree, traced.out_tree)
         return Source(module.text())
 
     return source_of
@@ -66,6 +76,8 @@ def source(fun: Callable[..., Any]) -> Callable[..., Source]:
 
 def _shown_name(fun: Callable[..., Any]) -> str:
     """The name of a function, `grad_of_f` for a transform of f that took over the name of f."""
+    if isinstance(fun, Jitted):
+        return _shown_name(inspect.unwrap(fun, stop=lambda f: not isinstance(f, Jitted)))
     name = identifier(function_name(fun))
     code = getattr(fun, "__code__", None)
     prefix = code.co_name if getattr(fun, "__wrapped__", None) is not None and code is not None else ""
@@ -85,12 +97,13 @@ def _parameter_names(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[
     return names + sorted(kwargs)
 
 
-class _Module:
-    """The text in the making. Names of the module and of the user's arguments are all different."""
+class Module:
+    """The text in the making. Names of the module and of the user's arguments are all different, and none is `reserved`."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, reserved: Iterable[str] = ()):
         self.name = name
-        self.taken = {*_RESERVED, *vars(builtins), name}
+        self.title = f"{name}, as stand-alone NumPy written by funcgrad.source."
+        self.taken = {*_RESERVED, *vars(builtins), *reserved, name}
         self.helpers = Helpers(self.fresh, literal_text)
         self._constants: dict[int, tuple[Any, str, str]] = {}
         self._programs: dict[int, tuple[Program, str]] = {}
@@ -116,7 +129,7 @@ class _Module:
         imports = dict(self.helpers.imports)
         if any("base64." in c for c in constants):
             imports["import base64"] = None
-        head = [f'"""{self.name}, as stand-alone NumPy written by funcgrad.source."""', "\n".join(sorted(imports))]
+        head = [f'"""{self.title}"""', "\n".join(sorted(imports))]
         parts = [*head, *(["\n".join(constants)] if constants else [])]
         return "\n\n".join(parts) + "\n\n\n" + "\n\n\n".join([*self.helpers.blocks, self._main]) + "\n"
 
@@ -130,7 +143,7 @@ class _Module:
     def program(self, program: Program, wanted: str) -> Written:
         """The name of a function that is a nested Program."""
         if id(program) not in self._programs:
-            body = _Body(self, eliminate_dead_code(program))
+            body = Body(self, eliminate_dead_code(program))
             inputs = [body.name(v) for v in program.inputs]
             lines = list(body.lines())
             name = self.fresh(wanted)
@@ -140,15 +153,16 @@ class _Module:
             self.helpers.blocks.append("\n".join([f"def {name}({', '.join(inputs)}):", *lines, last]))
         return Written(self._programs[id(program)][1])
 
-    def write_main(self, program: Program, names: Sequence[str], in_tree: Any, out_tree: Any) -> None:
+    def write_main(self, body: Any, names: Sequence[str], in_tree: Any, out_tree: Any) -> None:
+        """The function for the user: `body` knows the Program, names its values and has the lines."""
+        program = body.program
         positional, keywords = in_tree.children()
         trees = [*positional.children(), *keywords.children()]
         arguments = []
         for wanted in names:
             arguments.append(self._argument(wanted))
         self.unused = "_" if "_" not in arguments else self.fresh("unused")
-        body = _Body(self, eliminate_dead_code(program))
-        supply, unpacked = iter(program.inputs), []
+        supply, unpacked = iter(body.inputs), []
         for argument, treedef in zip(arguments, trees, strict=True):
             for expression, name, note in _leaves(treedef, argument, argument):
                 var = next(supply)
@@ -157,7 +171,7 @@ class _Module:
                     unpacked.append(f"    {name} = {expression}  # {var.type}{note}")
                 body.known[var] = name
         equations = list(body.lines())
-        outs = iter([body.result(a) for a in program.outputs])
+        outs = iter([body.result(a) for a in body.outputs])
         count = len(positional.children())
         parts = arguments[:count] + (["*", *arguments[count:]] if arguments[count:] else [])
         types = iter(program.in_types)
@@ -168,11 +182,12 @@ class _Module:
         self._main = "\n".join([f"def {self.name}({', '.join(parts)}):", *document, *unpacked, *equations, result])
 
 
-class _Body:
+class Body:
     """The lines of one function: names of the values of a Program, and an assignment for each equation."""
 
-    def __init__(self, module: _Module, program: Program):
+    def __init__(self, module: Module, program: Program):
         self.module, self.program = module, program
+        self.inputs, self.outputs = program.inputs, program.outputs
         self.known: dict[Var, str] = {}
         self._letters = value_names()
         self._read = {a for eq in program.equations for a in eq.inputs} | set(program.outputs)
