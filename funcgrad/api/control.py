@@ -1,6 +1,6 @@
 """Control flow with JAX's names and signatures: scan, while_loop, fori_loop, cond, switch, map, associative_scan.
 
-Each takes functions of pytrees, traces them once, and binds one equation. Errors at this border show both types, with their paths.
+Each takes functions of pytrees, traces them once, and binds one equation. Errors show both types, with their paths.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def _loop(fun: Fun, name: str, carry: Any, rest_trees: Sequence[tree.PyTreeDef],
             elif (have.shape, have.dtype) != (new.shape, new.dtype):
                 path = tree.keystr(tree.leaves_with_path(carry)[i][0])
                 raise TypeError(
-                    f"{name}: the body's carry must keep its type; {path or 'the carry'} went in as {have} and came out as {new}. "
+                    f"{name}: the body's carry must keep its type; {path or 'the carry'} went in as {have} and came out as "
+                    f"{new}. "
                     "Convert one of them, for example with astype or broadcast_to."
                 )
         if not changed:
@@ -196,7 +197,8 @@ def _branches(funs: Sequence[Fun], operands: Any, name: str) -> tuple[list[Progr
     for i, other in enumerate(made[1:], 1):
         if other.out_tree != first.out_tree:
             raise TypeError(
-                f"{name}: the branches must return the same structure; branch 0 returned {first.out_tree}, branch {i} {other.out_tree}."
+                f"{name}: the branches must return the same structure; branch 0 returned {first.out_tree}, "
+                f"branch {i} {other.out_tree}."
             )
         for k, (a, b) in enumerate(zip(first.program.out_types, other.program.out_types, strict=True)):
             if a.shape != b.shape or (a.dtype != b.dtype and not (a.weak or b.weak)):

@@ -300,7 +300,7 @@ class Executable:
         self.release(frame)
         return outs
 
-    def warm(self, donated: frozenset[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
+    def warm(self, donated: frozenset[int] = frozenset()) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
         """The shortest way to run: `call(arrays)` gives the outputs as new Arrays, or None if an argument is no array of exactly
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:
