@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from compile_cases import EXAMPLES, assert_same, kernels_of, names, program_of, reals, run_guarded, steps_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from funcgrad.compile.layouts import resolve
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.lowering import Reduction, View
 from funcgrad.core.program import Literal, Var, check
-from tests.compile_cases import EXAMPLES, assert_same, kernels_of, names, program_of, reals, run_guarded, steps_of
 
 # ---- simplify ----
 

@@ -4,6 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
+from compile_cases import (
+    EXAMPLES,
+    LARGE,
+    GuardedOutput,
+    assert_same,
+    gradient,
+    program_of,
+    random_functions,
+    reals,
+    run_guarded,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,17 +29,6 @@ from funcgrad.compile.recycling import Recycler
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.program import Var, check
 from funcgrad.core.types import array_type
-from tests.compile_cases import (
-    EXAMPLES,
-    LARGE,
-    GuardedOutput,
-    assert_same,
-    gradient,
-    program_of,
-    random_functions,
-    reals,
-    run_guarded,
-)
 
 
 @EXAMPLES
@@ -143,7 +143,7 @@ def test_memory_is_used_again():
         lambda y: y[5:],
         lambda y: np.asarray(y)[5:],
         lambda y: y.view(np.ndarray).reshape(2, -1)[1].T,
-        lambda y: memoryview(np.asarray(y)),
+        lambda y: memoryview(np.asarray(y)),  # type: ignore[arg-type]
         lambda y: np.frombuffer(np.asarray(y)),
     ],
 )
