@@ -295,7 +295,7 @@ def test_no_directory_wanted(folder, monkeypatch, tmp_path):
 def test_a_read_only_directory(folder):
     finish(start("right()", folder))
     entries = sorted(p.name for p in folder.iterdir())
-    for above in folder.parents[:3]:
+    for above in folder.parents[:4]:
         above.chmod(above.stat().st_mode | 0o11)
     code = f"""
     import os
