@@ -21,7 +21,11 @@ import funcgrad.numpy as fnp
 from funcgrad.compile import blas, execute, executor, native, plan
 from funcgrad.ops.views import contiguous
 
-pytestmark = pytest.mark.skipif(native.native() is None, reason="this machine runs no machine code of ours")
+pytestmark = [
+    pytest.mark.skipif(native.native() is None, reason="this machine runs no machine code of ours"),
+    # JAX, where an earlier test imported it, warns at every fork.
+    pytest.mark.filterwarnings("ignore:os.fork"),
+]
 
 
 @pytest.fixture(autouse=True)

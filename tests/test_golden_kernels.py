@@ -195,10 +195,10 @@ def names_defined(text):
     }
 
 
-def test_only_the_printed_prelude_imports_numba():
+def test_only_the_bridge_to_numba_imports_it():
     package = pathlib.Path(fg.__file__).parent
     texts = {path: path.read_text() for path in package.rglob("*.py")}
-    for path in [p for p, text in texts.items() if "numba" in text]:
+    for path in [p for p, text in texts.items() if "numba" in text and p.name != "numba_bridge.py"]:
         for node in ast.walk(ast.parse(texts[path])):
             modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -16,6 +16,7 @@ from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
 from funcgrad.core.types import ArrayType, array_type, is_inexact
+from funcgrad.errors import MissingRuleError
 from funcgrad.ops.basics import reshape
 from funcgrad.ops.elementwise import select
 from funcgrad.ops.families import general, instantiate, zeros_like
@@ -173,6 +174,13 @@ def _pull_types(*types: ArrayType, dependent: tuple[bool, ...], **params: Any) -
     return tuple(array_type(t.shape, t.dtype) for t, a in zip(body.in_types, active, strict=True) if a)
 
 
+def _pull_linearize(mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]) -> Any:
+    raise MissingRuleError(
+        f"the reverse mode of while_loop ({params['name']}) inside a jitted function is differentiated once more, and how many steps "
+        "there are is not known; give it a bound with while_loop(..., max_steps=), or differentiate without jit."
+    )
+
+
 def _pull_batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]) -> tuple[list[Any], bool]:
     # The examples take different numbers of steps: one after the other.
     found = []
@@ -247,4 +255,4 @@ def _batched_condition(cond: Program, size: int, flags: Sequence[bool]) -> Progr
 
 
 while_ = general("while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
-while_pull = general("while_pull", _pull_impl, _pull_types, batch=_pull_batch, multiple=True)
+while_pull = general("while_pull", _pull_impl, _pull_types, batch=_pull_batch, linearize=_pull_linearize, multiple=True)
