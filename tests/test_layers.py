@@ -143,6 +143,7 @@ OTHER_MEANINGS = {
     ("complex", "funcgrad/api/source.py"),
     ("max", "funcgrad/compile/plan.py"),
     ("cond", "funcgrad/api/control.py"),
+    ("scan", "funcgrad/api/control.py"),
     ("cond", "funcgrad/transforms/while_loop.py"),
 }
 """(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the

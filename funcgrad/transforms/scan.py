@@ -151,7 +151,7 @@ class _Derivative:
 def _linearize(mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]) -> tuple[list[Any], LinearMap]:
     program, consts, carry = params["program"], params["consts"], params["carry"]
     dependent = _dependent(program, own, consts, carry)
-    key = ("scan", mode, dependent)
+    key = ("derivative of a scan", mode, dependent)
     if key not in program.cache:
         program.cache[key] = _Derivative(program, mode, dependent, consts, carry)
     d: _Derivative = program.cache[key]
