@@ -177,7 +177,7 @@ def _pull_types(*types: ArrayType, dependent: tuple[bool, ...], **params: Any) -
 def _pull_linearize(mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]) -> Any:
     raise MissingRuleError(
         f"the reverse mode of while_loop ({params['name']}) inside a jitted function is differentiated once more, "
-        "and how many steps there are is not known; give it a bound with while_loop(..., max_steps=), or differentiate without jit."
+        "and how many steps there are is not known; give it a bound with while_loop(..., max_steps=), or do without jit."
     )
 
 
