@@ -152,7 +152,7 @@ def while_loop(cond_fun: Fun, body_fun: Fun, init_val: Any, max_steps: int | Non
     kinds = cond.program.out_types
     if len(kinds) != 1 or kinds[0].shape != () or kinds[0].dtype != np.bool_:
         raise TypeError(
-            f"while_loop: cond_fun must return one boolean; it returned {', '.join(map(str, kinds)) or 'nothing'}."
+            f"while_loop: cond_fun must return one boolean; it returned {', '.join([str(t) for t in kinds]) or 'nothing'}."
         )
     outs = while_op(
         *cond.captured, *body.captured, *carry, cond=cond.program, body=body.program, cond_consts=len(cond.captured),
