@@ -169,6 +169,7 @@ def test_many_threads_at_once():
     assert not wrong
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # numba's own, of the modules that it looks through
 def test_numba_keeps_no_code_with_our_addresses_on_disk(tmp_path, monkeypatch):
     inner = compiled(lambda x: fnp.sin(x), 1.0).njit
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))

@@ -220,6 +220,8 @@ def _tile(m: int, n: int, k: int) -> tuple[int, int]:
     if m * n * k > 1 << 36:  # no tile takes more than a fraction of a second, so that Ctrl-C is honoured between them
         side = max(math.isqrt((1 << 33) // k) // 64 * 64, 256)
         return min(side, m), min(side, n)
+    # One tile for each CPU of the machine, however many threads are allowed: each packs the whole of the other operand.
+    parts = max(os.cpu_count() or 1, 2) * (1 if m * n * k < 1 << 32 else 2)
     if m >= n:
-        return max(64, -(-m // (4 if m * n * k > 1 << 24 else 2))), max(n, 1)
-    return max(m, 1), max(64, -(-n // (4 if m * n * k > 1 << 24 else 2)))
+        return max(-(-m // (16 * parts)) * 16, 32), max(n, 1)
+    return max(m, 1), max(-(-n // (16 * parts)) * 16, 32)
