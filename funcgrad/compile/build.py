@@ -4,13 +4,15 @@ Kernels are a small language inside of Python (assignments, `for ... in range`, 
 the same text, but needs 35 to 60 ms for each kernel and half a second to start; read straight into LLVM it takes a few
 milliseconds. Every value has a kind: f32, f64, i8 ... i64, u8 ... u64, b8 (a boolean).
 
-Floating operations may be contracted into fused multiply-adds; sums marked `any_order` may be reordered, nothing else.
-Accesses through different pointers of the table are declared not to overlap: the plan keeps that promise.
+Where no iteration of a kernel's loops reads what another one writes, that is what LLVM is told; so such a kernel may write to the
+very places that it reads (donated arguments). Otherwise accesses through different pointers of the table are declared not to
+overlap: the plan keeps that promise. Floating operations may be contracted into fused multiply-adds; sums marked `any_order` may be reordered, nothing else.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +72,7 @@ def vector_bits() -> int:
 
 def compile_source(text: str, symbol: str) -> bytes:
     """The object file of a kernel's source, its function under the name `symbol`."""
-    return compile_ir(str(lower(text, symbol)))
+    return compile_ir(assembly(lower(text, symbol)))
 
 
 def compile_ir(text: str) -> bytes:
@@ -88,12 +90,26 @@ def compile_ir(text: str) -> bytes:
 def optimised_ir(text: str, symbol: str = "kernel") -> str:
     """The LLVM assembly of a kernel after optimisation, for tests and for the curious."""
     machine = target_machine()
-    module = llvm.parse_assembly(str(lower(text, symbol)))
+    module = llvm.parse_assembly(assembly(lower(text, symbol)))
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return str(module)
+
+
+def assembly(module: ir.Module) -> str:
+    """The text of a module, its loops marked as parallel where `_Builder.loop` asks for it: LLVM wants nodes that refer to
+    themselves there, which llvmlite cannot make."""
+    text = str(module)
+    group = re.search(r'^(!\d+) = !\{ !"access group" \}$', text, re.MULTILINE)
+    if group is None:
+        return text
+    mark = f'!{{ !"llvm.loop.parallel_accesses", {group[1]} }}'
+    text = text.replace(group[0], f"{group[1]} = distinct !{{}}")
+    return re.sub(
+        r'^(!\d+) = !\{ !"parallel loop \d+" \}$', rf"\1 = distinct !{{ \1, {mark} }}", text, flags=re.MULTILINE
+    )
 
 
 def lower(text: str, symbol: str) -> ir.Module:
@@ -118,6 +134,8 @@ class _Builder:
         self.cells: dict[str, tuple[Any, str]] = {}
         self.scopes: dict[str, Any] = {}
         self.stored: set[str] = set()
+        self.group: Any = None
+        self.loops = 0
 
     def build(self, function: ast.FunctionDef) -> ir.Module:
         args, lo, hi = self.function.args
@@ -132,7 +150,10 @@ class _Builder:
                 self.stored.add(node.args[0].id)  # type: ignore[attr-defined]
         self.mutable = {name for name, count in assigned.items() if count > 1}
         self.domain = self.module.add_metadata([ir.MetaDataString(self.module, "kernel")])
-        for name in sorted(self.stored):
+        loaded = {n.args[0].id for n in ast.walk(function) if _is_load(n)}  # type: ignore[attr-defined]
+        if not self.mutable and not loaded & self.stored:
+            self.group = self.module.add_metadata([ir.MetaDataString(self.module, "access group")])
+        for name in sorted(self.stored if self.group is None else ()):
             self.scopes[name] = self.module.add_metadata([ir.MetaDataString(self.module, name), self.domain])
         self.body = self.b.append_basic_block("body")
         self.b.position_at_end(self.body)
@@ -179,7 +200,11 @@ class _Builder:
         self.statements(node.body)
         following = self.b.add(index, ir.Constant(I64, 1), flags=("nsw", "nuw"))
         index.add_incoming(following, self.b.block)
-        self.b.cbranch(self.b.icmp_signed("<", following, last.ref), head, after)
+        back = self.b.cbranch(self.b.icmp_signed("<", following, last.ref), head, after)
+        if self.group is not None:
+            self.loops += 1
+            mark = ir.MetaDataString(self.module, f"parallel loop {self.loops}")
+            back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
         self.b.position_at_end(after)
 
     # ---- expressions ----
@@ -299,7 +324,10 @@ class _Builder:
         return value
 
     def scope(self, access: Any, pointer: str) -> None:
-        """Declares that an access through one pointer does not meet stores through another."""
+        """Declares what an access meets: no other iteration, or at least no store through another pointer."""
+        if self.group is not None:
+            access.set_metadata("llvm.access.group", self.group)
+            return
         if pointer in self.scopes:
             access.set_metadata("alias.scope", self.module.add_metadata([self.scopes[pointer]]))
         others = [s for name, s in self.scopes.items() if name != pointer]
@@ -360,6 +388,10 @@ class _Builder:
         if full not in self.module.globals:
             ir.Function(self.module, ir.FunctionType(kind, [kind] * len(args)), full)
         return Value(self.b.call(self.module.globals[full], [a.ref for a in args]), args[0].kind)
+
+
+def _is_load(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.startswith("load_")
 
 
 def args_index(node: ast.expr) -> Any:
