@@ -4,9 +4,10 @@ Kernels are a small language inside of Python (assignments, `for ... in range`, 
 the same text, but needs 35 to 60 ms for each kernel and half a second to start; read straight into LLVM it takes a few
 milliseconds. Every value has a kind: f32, f64, i8 ... i64, u8 ... u64, b8 (a boolean).
 
-Where no iteration of a kernel's loops reads what another one writes, that is what LLVM is told; so such a kernel may write to the
-very places that it reads (donated arguments). Otherwise accesses through different pointers of the table are declared not to
-overlap: the plan keeps that promise. Floating operations may be contracted into fused multiply-adds; sums marked `any_order` may be reordered, nothing else.
+Where no iteration of a kernel's loops reads what another one writes, that is what LLVM is told; such a kernel may then write to
+the very places that it reads (donated arguments). Otherwise accesses through different pointers of the table are declared not
+to overlap: the plan keeps that promise. Floating operations may be contracted into fused multiply-adds; sums marked `any_order`
+may be reordered, nothing else.
 """
 
 from __future__ import annotations
