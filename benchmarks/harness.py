@@ -43,6 +43,9 @@ class Time:
     median: float
 
 
+REST = {"torch": 0.25, "jax": 0.02}
+"""Seconds to wait after a library's turn: its threads go on spinning for a while, on the next one's cores."""
+
 ROWS: list[Row] = []
 
 
@@ -116,6 +119,7 @@ def measure(entry: Row, seconds: float, rounds: int) -> dict[str, Time]:
             for _ in range(count):
                 call()
             times[library].append((time.perf_counter() - start) / count / entry.per)
+            time.sleep(REST.get(library, 0.0) if seconds else 0.0)
     return {library: Time(min(t), statistics.median(t)) for library, t in times.items()}
 
 
