@@ -169,3 +169,38 @@ def test_numbers_in_the_carry_take_the_bodys_dtype():
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 8, 13])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_associative_scan(n, reverse):
+    a, b = RNG.normal(size=(n, 2)), RNG.normal(size=(n, 2))
+
+    def pairs(np_, lax_):
+        # The composition of affine maps, which does not commute.
+        combine = lambda p, q: {"a": p["a"] * q["a"], "b": q["a"] * p["b"] + q["b"]}
+        return lambda a, b: lax_.associative_scan(combine, {"a": a, "b": b}, reverse=reverse)
+
+    ours, theirs = pairs(jnp, lax), pairs(jax.numpy, jax.lax)
+    want = theirs(a, b)
+    for have in (ours(a, b), fg.jit(ours)(a, b)):
+        close(have["a"], want["a"])
+        close(have["b"], want["b"])
+    ct = lambda f, np_: lambda a: np_.sum(np_.sin(f(a, b)["b"]))
+    close(fg.grad(ct(ours, jnp))(a), jax.grad(ct(theirs, jax.numpy))(a))
+    close(fg.vmap(ours, 1, 1)(a, b)["b"], want["b"])
+
+
+def test_associative_scan_along_other_axes_and_of_booleans():
+    x = RNG.normal(size=(3, 5))
+    close(lax.associative_scan(jnp.add, x, axis=-1), np.cumsum(x, 1))
+    close(lax.associative_scan(jnp.maximum, x, axis=1), np.maximum.accumulate(x, 1))
+    np.testing.assert_array_equal(
+        lax.associative_scan(jnp.logical_or, x[0] > 0.5), np.logical_or.accumulate(x[0] > 0.5)
+    )
+    with pytest.raises(ValueError, match="axis 2 is not there"):
+        lax.associative_scan(jnp.add, x, axis=2)
+    with pytest.raises(ValueError, match="sizes along axis 0 must be equal"):
+        lax.associative_scan(lambda p, q: p, (x, x[:2]))
+    with pytest.raises(TypeError, match="must return the structure of elems"):
+        lax.associative_scan(lambda p, q: (p, q), x)

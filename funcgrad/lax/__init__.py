@@ -5,6 +5,7 @@ from funcgrad.lax.bits import bitcast_convert_type as bitcast_convert_type
 from funcgrad.lax.bits import clz as clz
 from funcgrad.lax.bits import mulhi as mulhi
 from funcgrad.lax.bits import optimization_barrier as optimization_barrier
+from funcgrad.lax.control import associative_scan as associative_scan
 from funcgrad.lax.control import cond as cond
 from funcgrad.lax.control import fori_loop as fori_loop
 from funcgrad.lax.control import map as map

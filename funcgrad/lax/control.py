@@ -1,5 +1,6 @@
 """Control flow under JAX's names."""
 
+from funcgrad.api.associative import associative_scan as associative_scan
 from funcgrad.api.control import cond as cond
 from funcgrad.api.control import fori_loop as fori_loop
 from funcgrad.api.control import map as map
