@@ -5,6 +5,7 @@ import pytest
 
 import funcgrad as fg
 import funcgrad.numpy
+import funcgrad.numpy as jnp
 import funcgrad.numpy.methods
 import funcgrad.numpy.searching
 import funcgrad.numpy.taking
@@ -152,3 +153,17 @@ def test_every_method_has_a_docstring():
     for name in (*CASES, *LATER):
         if name != "sizes":
             assert getattr(Tracer, name).__doc__
+
+
+@pytest.mark.parametrize("name", ["dot", "matmul", "vdot", "inner", "vecdot", "tensordot"])
+def test_products_take_jaxs_options(name):
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    f = getattr(jnp, name)
+    pair = (x, x) if name in ("vdot", "inner", "vecdot") else (x, x.T)
+    more = {"axes": 1} if name == "tensordot" else {}
+    want = getattr(np, name)(*pair, **more)
+    _same(f(*pair, precision="highest", **more), want)
+    wide = f(*pair, preferred_element_type=np.float64, **more)
+    assert isinstance(wide, fg.Array)
+    _same(wide, want.astype(np.float64))
+    _same(fg.jit(lambda a, b: f(a, b, preferred_element_type=np.float64, **more))(*pair), wide)

@@ -29,11 +29,20 @@ def _no_scalars(name: str, *arrays: Any) -> None:
             raise ValueError(f"{name}: 0-d arrays are not allowed; use multiply.")
 
 
-@implements(np.matmul)
-def matmul(x1: Any, x2: Any, /, *, dtype: Any = None) -> Any:
+def _preferred(a: Any, b: Any, dtype: Any) -> tuple[Any, Any]:
+    """Both operands as JAX's `preferred_element_type` asks: products and sums are of this dtype. `precision`, a hint for other
+    hardware, changes nothing on a CPU, where every product has the full precision of its dtype."""
+    if dtype is None:
+        return a, b
+    return basics.convert(array_operand(a), dtype), basics.convert(array_operand(b), dtype)
+
+
+@implements(np.matmul, extras=("precision", "preferred_element_type"))
+def matmul(x1: Any, x2: Any, /, *, dtype: Any = None, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The matrix product over the last two axes, the others broadcast; a vector counts as a row on the left, a column on
     the right. Raises ValueError for 0-d arrays, TypeError for sizes that do not match.
     """
+    x1, x2 = _preferred(x1, x2, preferred_element_type)
     a, b = array_operand(x1), array_operand(x2)
     _no_scalars("matmul", a, b)
     na, nb = len(shape_of(a)), len(shape_of(b))
@@ -53,9 +62,10 @@ def matmul(x1: Any, x2: Any, /, *, dtype: Any = None) -> Any:
     return _typed(dot_general(a, b, dims=(((n + 1,), (n,)), (axes, axes))), dtype)
 
 
-@implements(np.dot)
-def dot(a: Any, b: Any) -> Any:
+@implements(np.dot, extras=("precision", "preferred_element_type"))
+def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The sum over the last axis of `a` and the last but one of `b` (the only one of a vector); 0-d: the product."""
+    a, b = _preferred(a, b, preferred_element_type)
     a, b = operand(a), operand(b)
     na, nb = len(shape_of(a)), len(shape_of(b))
     if na == 0 or nb == 0:
@@ -63,9 +73,10 @@ def dot(a: Any, b: Any) -> Any:
     return dot_general(a, b, dims=(((na - 1,), (max(nb - 2, 0),)), ((), ())))
 
 
-@implements(np.vdot)
-def vdot(a: Any, b: Any, /) -> Any:
+@implements(np.vdot, extras=("precision", "preferred_element_type"))
+def vdot(a: Any, b: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The product of two arrays as vectors, the first conjugated."""
+    a, b = _preferred(a, b, preferred_element_type)
     x, y = array_operand(a), array_operand(b)
     x, y = (basics.reshape(v, shape=(math.prod(shape_of(v)),)) for v in (x, y))
     return dot_general(_conjugated(x), y, dims=(((0,), (0,)), ((), ())))
@@ -75,9 +86,10 @@ def _conjugated(x: Any) -> Any:
     return basics.conj(x) if dtype_of(x).kind == "c" else x
 
 
-@implements(np.inner)
-def inner(a: Any, b: Any, /) -> Any:
+@implements(np.inner, extras=("precision", "preferred_element_type"))
+def inner(a: Any, b: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The sum over the last axes of both; 0-d: the product."""
+    a, b = _preferred(a, b, preferred_element_type)
     a, b = operand(a), operand(b)
     na, nb = len(shape_of(a)), len(shape_of(b))
     return e.mul(a, b) if na == 0 or nb == 0 else dot_general(a, b, dims=(((na - 1,), (nb - 1,)), ((), ())))
@@ -91,9 +103,10 @@ def outer(a: Any, b: Any) -> Any:
     return e.mul(basics.reshape(x, shape=(n, 1)), basics.reshape(y, shape=(1, m)))
 
 
-@implements(np.vecdot)
-def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+@implements(np.vecdot, extras=("precision", "preferred_element_type"))
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The product of vectors along `axis`, the first conjugated, the other axes broadcast."""
+    x1, x2 = _preferred(x1, x2, preferred_element_type)
     a, b = array_operand(x1), array_operand(x2)
     _no_scalars("vecdot", a, b)
     a, b = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
@@ -117,9 +130,10 @@ def vecmat(x1: Any, x2: Any, /) -> Any:
     return basics.reshape(found, shape=(*shape_of(found)[:-2], shape_of(found)[-1]))
 
 
-@implements(np.tensordot)
-def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+@implements(np.tensordot, extras=("precision", "preferred_element_type"))
+def tensordot(a: Any, b: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None) -> Any:
     """The sum over pairs of axes: the last `axes` of `a` with the first of `b`, or the two listed sequences."""
+    a, b = _preferred(a, b, preferred_element_type)
     a, b = array_operand(a), array_operand(b)
     na, nb = len(shape_of(a)), len(shape_of(b))
     if isinstance(axes, int):

@@ -130,7 +130,7 @@ def implements(*functions: Any, extras: Sequence[str] = ()) -> Callable[[Callabl
                     if kind is list or kind is tuple:
                         v = unwrap_all(v)
                     if kind is Tracer or key in own or (v is None and kwargs[key] is not None):
-                        return traced(*args, **kwargs)
+                        return wrap_all(traced(*args, **kwargs))
                     if v is not None or key not in _ABSENT:
                         options[key] = v.view(np.ndarray) if kind is Array else v  # type: ignore[attr-defined]
                 result = numpy_function(*plain, **options)
