@@ -1,0 +1,15 @@
+"""Version counters: how often the memory under a tensor was written to, and from which line last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class VersionCounter:
+    """Shared by a tensor, its views and what `detach()` gives. `writer` is the source (code, instruction) of the last write."""
+
+    __slots__ = ("value", "writer")
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.writer: Any = None

@@ -1,0 +1,218 @@
+"""Writes: which are allowed, how they count, and what they do to the history (PyTorch's rules).
+
+A write to a view of a tensor with history rewrites the history of the whole: the root's new node is CopySlices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.core.tracing import Tracer, user_source
+from funcgrad.torch import node as nodes
+from funcgrad.torch.dtypes import from_numpy_dtype, may_write
+from funcgrad.torch.modes import state
+from funcgrad.torch.node import Node, edge_of
+from funcgrad.torch.tensor import Tensor, make, wrap
+from funcgrad.torch.views import put, replay, write_traced
+
+SINGLE = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
+    "clone() the "
+    "tensor before performing the operation."
+)
+PARTIAL = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+    "location. Please "
+    "clone() the tensor before performing the operation."
+)
+_CREATED = {
+    "no_grad": "A view was created in no_grad mode and is being modified inplace with grad mode enabled.",
+    "inference": "A view was created in inference mode and is being modified inplace",
+    "function": (
+        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
+        "logic to handle "
+        "view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients."
+    ),
+}
+_INSTEAD = (
+    " This view is the output of a function that returns multiple views. Such functions do not allow the output views to be "
+    "modified inplace. You should replace the inplace operation by an out-of-place one."
+)
+
+
+def check_write(tensor: Tensor) -> None:
+    """Raises RuntimeError if the tensor may not be written to now. Nothing has been changed then."""
+    if tensor._inference and not state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+            "normal tensor "
+            "before doing inplace update."
+        )
+    if state.grad and tensor.requires_grad:
+        view = tensor._view
+        if view is not None and view.tracks:
+            _check_view(tensor, view)
+        elif tensor._node is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    array = tensor._array
+    if type(array) is np.ndarray and 0 in array.strides and not array.flags.writeable:
+        _check_expanded(array)
+
+
+def _check_view(tensor: Tensor, view: Any) -> None:
+    root = view.root
+    if root._node is None and root._requires_grad:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if view.creation:
+        what = f"Output {tensor._output_nr} of {_producer(tensor)} is a view and is being modified inplace."
+        if view.creation == "multi":
+            raise RuntimeError(what + _INSTEAD)
+        if view.creation == "function":
+            raise RuntimeError(
+                f"{what} {_CREATED['function']} You can fix this by cloning the output of the custom Function."
+            )
+        raise RuntimeError(
+            f"{_CREATED[view.creation]} Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify "
+            "your code by moving both the view and the inplace either both inside the no_grad block (if you don't "
+            "want the inplace "
+            "to be tracked) or both outside (if you want the inplace to be tracked)."
+        )
+
+
+def _producer(tensor: Tensor) -> str:
+    node = tensor.grad_fn
+    return "None" if node is None else node.title
+
+
+def _check_expanded(array: np.ndarray) -> None:
+    for size, stride in zip(array.shape, array.strides, strict=True):
+        if size > 1 and stride == 0:
+            raise RuntimeError(SINGLE)
+
+
+def check_overlap(tensor: Tensor, others: Sequence[Any]) -> None:
+    """Raises RuntimeError if an argument shares part of the memory that is written to, but not all of it."""
+    target = tensor._array
+    if type(target) is not np.ndarray:
+        return
+    for other in others:
+        if isinstance(other, Tensor) and other is not tensor and other._counter is tensor._counter:
+            source = other._array
+            if type(source) is not np.ndarray or (
+                source.shape == target.shape
+                and source.strides == target.strides
+                and source.__array_interface__["data"] == target.__array_interface__["data"]
+            ):
+                continue
+            if np.shares_memory(source, target):
+                raise RuntimeError(PARTIAL)
+
+
+def check_result(tensor: Tensor, shape: tuple[int, ...], kind: np.dtype) -> None:
+    """Raises RuntimeError if a result of this shape and dtype does not fit into the tensor."""
+    if not may_write(kind, tensor._array.dtype):
+        raise RuntimeError(
+            f"result type {from_numpy_dtype(kind).title} can't be cast to the desired output type {tensor.dtype.title}"
+        )
+    if shape != tensor._array.shape:
+        raise RuntimeError(
+            f"output with shape {list(tensor._array.shape)} doesn't match the broadcast shape {list(shape)}"
+        )
+
+
+def store(tensor: Tensor, value: Any) -> None:
+    """Writes a value into the memory of a tensor and counts it."""
+    recorder = state.recorder
+    if recorder is not None:
+        recorder.note_write(tensor)
+    array = tensor._array
+    if type(array) is Tracer or type(value) is Tracer:
+        write_traced(tensor, value)
+    else:
+        if 0 in array.strides:
+            _check_expanded(array)
+        np.copyto(array, value, casting="unsafe")
+    counted(tensor)
+
+
+def counted(tensor: Tensor) -> None:
+    """Counts a write, and remembers its line."""
+    counter = tensor._counter
+    counter.value += 1
+    counter.writer = user_source()
+
+
+def _write_grad(tensor: Tensor, value: Any) -> None:
+    write_traced(tensor, value)
+    tensor._counter.value += 1
+
+
+nodes.write_grad.append(_write_grad)
+
+
+def rebase(tensor: Tensor, node: Node) -> None:
+    """Makes `node` the history of a tensor that has just been written to; of its root too if it is a view."""
+    view = tensor._view
+    if view is None or not view.tracks:
+        tensor._node, tensor._output_nr, tensor._requires_grad = node, 0, True
+        return
+    root = view.root
+    root._node, root._output_nr, root._requires_grad = CopySlices(root, view.steps, node), 0, True
+    tensor._requires_grad = True
+    tensor._node = node
+    view.version = -1
+    """The next look at its grad_fn makes it anew from the root's."""
+
+
+class CopySlices(Node):
+    """The history of a tensor a part of which was written to: the gradient of that part goes through the write's own node."""
+
+    title = "CopySlices"
+
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
+
+    def __init__(self, root: Tensor, steps: Any, inner: Node):
+        Node.__init__(self)
+        self.steps, self.inner = steps, inner
+        self.source = inner.source
+        self.next_functions = (edge_of(root), *inner.next_functions[1:])
+        self.out_types = (root._array,)
+
+    def run(self, grads: list[Any]) -> tuple[Sequence[Any], Sequence[bool]]:
+        grad = grads[0]
+        if grad is None:
+            return [None] * len(self.next_functions), (False,) * len(self.next_functions)
+        if type(grad) is Tracer:
+            part = replay(self.steps, grad)
+            found, fresh = self.inner.run([part])
+            passed = found[0]
+            whole = put(self.steps, grad, part * 0 if passed is None else passed)
+        else:
+            whole = np.array(grad)
+            part = replay(self.steps, whole)
+            found, fresh = self.inner.run([np.array(part)])
+            part[...] = 0 if found[0] is None else found[0]
+        return [whole, *found[1:]], (True, *fresh[1:])
+
+    def run_tensors(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
+        grad = grads[0]
+        if grad is None:
+            return [None] * len(self.next_functions)
+        if not state.grad:
+            found, _ = self.run([grad._array])
+            return [None if f is None else wrap(f) for f in found]
+        whole: Any = grad.clone()  # type: ignore[attr-defined]
+        part = whole
+        for operation, arguments in self.steps:
+            part = operation.apply(part, *arguments)
+        inner = list(self.inner.run_tensors([part.clone()]))
+        passed = inner[0]
+        part.copy_(make(np.zeros(part._array.shape, part._array.dtype)) if passed is None else passed)
+        return [whole, *inner[1:]]
+
+    def release(self) -> None:
+        self.inner.release()

@@ -1,0 +1,149 @@
+"""Views: tensors that look into the memory of another one.
+
+A view knows its root and the steps from there, each an operation with its arguments. NumPy keeps the memory shared; for
+traced values, which have no memory, a write to one is replayed through the steps to the root and to all other views.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from funcgrad.core.tracing import Tracer, shape_of
+from funcgrad.ops.elementwise import select
+from funcgrad.torch.modes import state
+from funcgrad.torch.node import edge_of
+from funcgrad.torch.tensor import Tensor
+from funcgrad.transforms.vjp import vjp_flat
+
+if TYPE_CHECKING:
+    from funcgrad.torch.operation import Operation
+
+Step = tuple[Any, tuple[Any, ...]]
+"""An operation on one tensor and its other arguments."""
+
+
+class View:
+    """How a tensor looks into `root`. `tracks`: whether gradients know (not after `detach()`).
+
+    creation: "" or why it may not be written to while gradients are recorded: "no_grad", "inference", "multi", "function".
+    version: the version of the root that the view's own node belongs to.
+    """
+
+    __slots__ = ("creation", "root", "steps", "tracks", "version")
+
+    def __init__(self, root: Tensor, steps: tuple[Step, ...], tracks: bool, creation: str, version: int):
+        self.root, self.steps, self.tracks, self.creation, self.version = root, steps, tracks, creation, version
+
+    def tracked(self) -> bool:
+        """Whether the view requires grad because its root does."""
+        return self.tracks and self.root.requires_grad
+
+    def history(self, tensor: Tensor) -> Any:
+        """The node of the view: a new one from the root's history if the memory was written to since."""
+        if (
+            self.tracks
+            and tensor._counter.value != self.version
+            and (tensor._node is not None or self.root.requires_grad)
+        ):
+            self.version = tensor._counter.value
+            if self.root.requires_grad:
+                tensor._node = replay_node[0](self.root, self.steps)
+                tensor._output_nr = 0
+                tensor._requires_grad = True
+        return tensor._node
+
+
+replay_node: list[Any] = [None]
+"""Makes the node of a view anew (`AsStridedBackward0`); set by `operation.py`, whose operation it is."""
+
+
+def set_view(result: Tensor, source: Tensor, operation: Operation, arguments: tuple[Any, ...], tracks: bool = True,
+             creation: str = "") -> None:  # fmt: skip
+    """Makes `result` a view of `source`: they share memory and version counter."""
+    known = source._view
+    counter = source._counter
+    if known is None:
+        root, steps = source, ((operation, arguments),)
+    else:
+        root, steps = known.root, (*known.steps, (operation, arguments))
+        tracks = tracks and known.tracks
+        if not tracks and known.tracks and operation.is_alias:
+            tracks = False
+        creation = creation or known.creation
+        if operation.is_alias:
+            creation = ""
+    if not creation and tracks:
+        creation = "" if state.grad else "inference" if state.inference else "no_grad"
+    result._counter = counter
+    result._inference = source._inference
+    result._view = View(root, steps, tracks, creation, counter.value)
+    if type(result._array) is Tracer or state.functional or state.recorder is not None:
+        aliases(root).add(result)
+
+
+def aliases(root: Tensor) -> weakref.WeakSet[Tensor]:
+    """The views of a root that must follow when a traced value is written."""
+    found = root.__dict__.get("_aliases")
+    if found is None:
+        found = root.__dict__["_aliases"] = weakref.WeakSet()
+    return found
+
+
+def replay(steps: Sequence[Step], value: Any) -> Any:
+    """A view of an array or tracer by its steps."""
+    for operation, arguments in steps:
+        value = operation.look(value, arguments)
+    return value
+
+
+def put(steps: Sequence[Step], base: Any, value: Any) -> Any:
+    """The base with the part that the steps look at replaced, for traced values."""
+    if not steps:
+        return value
+    (operation, arguments), rest = steps[0], steps[1:]
+    inner = operation.look(base, arguments)
+    changed = put(rest, inner, value)
+    return _placed(operation, arguments, base, changed)
+
+
+def _placed(operation: Any, arguments: tuple[Any, ...], base: Any, value: Any) -> Any:
+    # A view picks elements, so its transpose puts them back; of ones it tells where they went.
+    like = np.zeros(shape_of(base), np.float64)
+    look = lambda x: [operation.look(x, arguments)]  # noqa: E731
+    outs, pull = vjp_flat(look, [like], "put")
+    where = pull([np.ones(shape_of(outs[0]))])[0]
+    kind = base.dtype
+    _, place = vjp_flat(look, [np.zeros(shape_of(base), kind if kind.kind in "fc" else np.float64)], "put")
+    if kind.kind not in "fc":
+        value = value.astype(np.float64)
+    moved = place([value])[0]
+    moved = moved if kind.kind in "fc" else moved.astype(kind)
+    if type(where) is np.ndarray and (where == 1).all():
+        return moved
+    return select(where != 0, moved, base)
+
+
+def write_traced(tensor: Tensor, value: Any) -> None:
+    """Puts a traced value into a tensor and into all that share its memory."""
+    view = tensor._view
+    root = tensor if view is None else view.root
+    if view is None:
+        root._array = value
+    else:
+        root._array = put(view.steps, root._array, value)
+    for other in list(root.__dict__.get("_aliases") or ()):
+        other._array = replay(other._view.steps, root._array)
+    if view is not None:
+        tensor._array = replay(view.steps, root._array)
+
+
+def root_of(tensor: Tensor) -> Tensor:
+    """The tensor that owns the memory."""
+    return tensor if tensor._view is None else tensor._view.root
+
+
+__all__ = ["View", "edge_of", "put", "replay", "root_of", "set_view", "write_traced"]
