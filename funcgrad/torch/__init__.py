@@ -22,4 +22,5 @@ from funcgrad.torch.ops.unary import exp as exp
 from funcgrad.torch.ops.unary import log as log
 from funcgrad.torch.ops.unary import sin as sin
 from funcgrad.torch.ops.unary import tanh as tanh
+from funcgrad.torch.step import compile as compile
 from funcgrad.torch.tensor import Tensor as Tensor

@@ -129,8 +129,11 @@ def store(tensor: Tensor, value: Any) -> None:
     if recorder is not None:
         recorder.note_write(tensor)
     array = tensor._array
-    if type(array) is Tracer or type(value) is Tracer:
-        write_traced(tensor, value)
+    if type(array) is Tracer or type(value) is Tracer or recorder is not None:
+        # A constant of a trace may be part of an equation already: it is replaced, not written to.
+        write_traced(
+            tensor, value if type(value) is Tracer else np.array(np.broadcast_to(value, array.shape), array.dtype)
+        )
     else:
         if 0 in array.strides:
             _check_expanded(array)

@@ -218,7 +218,6 @@ class OperationNode(Node):
     saved: Any
     private: Any
     operation: Any
-    arguments: Any = ()
 
     def run(self, grads: list[Any]) -> tuple[Sequence[Any], Sequence[bool]]:
         saved = self.saved

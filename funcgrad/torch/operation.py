@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.tracing import Tracer, run, trace_program, user_source
+from funcgrad.core.tracing import Tracer, run, trace_program, type_of, user_source
 from funcgrad.core.types import SCALAR_TYPES, array_type
 from funcgrad.ops.basics import convert
 from funcgrad.torch import dtypes, views
@@ -35,7 +35,7 @@ Operands = Any
 """A sequence of Tensors."""
 STATIC, OPERAND, OPERANDS = 0, 1, 2
 _KINDS = {"Operand": OPERAND, "Operands": OPERANDS}
-_REQUIRED = object()
+_REQUIRED, _GIVEN = object(), object()
 
 ALL: dict[str, Operation] = {}
 """Every operation by name."""
@@ -158,6 +158,10 @@ class Operation:
             tensors.append(None)
             arrays.append(value)
             key.append(type(value))
+        elif type(value) is Tracer:
+            tensors.append(None)
+            arrays.append(value)
+            key.append(value.type)
         elif isinstance(value, np.generic):
             self._operand(value.item(), tensors, arrays, key)
         else:
@@ -168,7 +172,7 @@ class Operation:
 
     def _plan(self, key: Any, arguments: Sequence[Any], arrays: Sequence[Any], tensors: Sequence[Any], needs: int,
               target: Tensor | None) -> Any:  # fmt: skip
-        types = [SCALAR_TYPES.get(type(a)) or array_type(a.shape, a.dtype) for a in arrays]
+        types = [type_of(a) for a in arrays]
         multiple: list[bool] = [False]
         cast = target._array.dtype if target is not None else None
 
@@ -195,6 +199,10 @@ class Operation:
             if t is not None:
                 edge_number[i] = len(edge_number)
         plan.edges = tuple(edge_number[i] for i in wanted)
+        plan.arguments = [
+            v if kind == STATIC or v is default else len(v) if kind == OPERANDS else None if v is None else _GIVEN
+            for v, kind, default in zip(arguments, self.kinds, self.defaults, strict=True)
+        ]
         plan.node_type = node_class(self._title if isinstance(self._title, str) else self._title(*arguments))
         self.plans[key] = plan
         return plan
@@ -254,7 +262,7 @@ class Operation:
         self, plan: Any, arguments: Sequence[Any], tensors: Sequence[Any], private: Sequence[Any]
     ) -> OperationNode:
         node = plan.node_type()
-        node.plan, node.operation, node.arguments, node.private = plan, self, arguments, private
+        node.plan, node.operation, node.private = plan, self, private
         node.source = user_source()
         node.n_outputs = plan.n_outputs
         wanted = plan.edges
@@ -315,18 +323,18 @@ class Operation:
         if name not in self.names:
             raise AttributeError(f"'{node.title}' object has no attribute '_saved_{name}'")
         number = 0
-        for n, kind, value, default in zip(self.names, self.kinds, node.arguments, self.defaults, strict=True):
+        for n, kind, value, default in zip(self.names, self.kinds, node.plan.arguments, self.defaults, strict=True):
             static = kind == STATIC or value is None or value is default
             if n == name:
                 return ("static", value) if static else ("saved", number)
-            number += 0 if static else len(value) if kind == OPERANDS else 1
+            number += 0 if static else value if kind == OPERANDS else 1
         raise AssertionError(name)
 
 
 class OperationPlan(Plan):
-    """A plan with what the operation knows of its results."""
+    """A plan with what the operation knows of its arguments (operands left out) and results."""
 
-    __slots__ = ("multiple", "node_type")
+    __slots__ = ("arguments", "multiple", "node_type")
 
 
 class _Part:
@@ -498,7 +506,7 @@ def _replay_node(root: Tensor, steps: Any) -> OperationNode:
     if plan is None:
         program, _ = trace_program(lambda x: [views.replay(steps, x)], types, "as_strided")
         made: Any = OperationPlan(program, (0,), False)
-        made.multiple, made.node_type = False, node_class("AsStridedBackward0")
+        made.multiple, made.node_type, made.arguments = False, node_class("AsStridedBackward0"), ()
         plan = _replayed.plans[key] = made
     return _replayed._node(plan, (root, steps), (root,), ())
 

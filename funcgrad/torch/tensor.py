@@ -217,17 +217,21 @@ class Tensor(metaclass=TensorMeta):
                 UserWarning,
                 stacklevel=2,
             )
+        if state.recorder is not None:
+            state.recorder.note_grad(self)
         return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             self._check_grad(value)
+        if state.recorder is not None:
+            state.recorder.note_grad(self, True)
         self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
-        self._grad = None
+        self.grad = None
 
     @property
     def grad_dtype(self) -> Any:
@@ -345,6 +349,8 @@ class Tensor(metaclass=TensorMeta):
 
 def concrete(tensor: Tensor, asked: str) -> Any:
     """The ndarray of a tensor; inside of a trace the error of Python's conversions."""
+    if state.recorder is not None:
+        state.recorder.take(tensor)
     array = tensor._array
     if type(array) is Ndarray:
         return array
@@ -371,6 +377,8 @@ def make(array: Any) -> Tensor:
     tensor._counter = VersionCounter()
     if state.inference:
         tensor._inference = True
+    if state.recorder is not None:
+        state.recorder.note_created(tensor)
     return tensor
 
 
