@@ -28,6 +28,8 @@ from funcgrad.torch.node import NO_EDGE, OperationNode, edge_of, node_class
 from funcgrad.torch.plans import Plan
 from funcgrad.torch.saved import Saved
 from funcgrad.torch.tensor import Tensor, make, wrap
+from funcgrad.transforms.jvp import jvp_flat
+from funcgrad.transforms.split import restrict
 
 Operand = Any
 """A Tensor or a Python number; None where the default is None."""
@@ -141,6 +143,8 @@ class Operation:
             self._views(results, tensors[0], arguments)
         if plan.wanted and not self.is_alias:
             self._record(plan, arguments, tensors, arrays, results, outs[n:])
+        if state.dual_level >= 0:
+            push_tangents[0](self, plan, tensors, arrays, results)
         if self.result is not None:
             return self.result(*results)
         return results[0] if n == 1 and not plan.multiple else tuple(results)
@@ -289,6 +293,13 @@ class Operation:
                     # The value from before the write is what backward needs.
                     t = make(np.array(arrays[0]) if type(arrays[0]) is np.ndarray else arrays[0])
                 node.saved.append(Saved(t) if t is not None else arrays[i])
+        if state.dual_level >= 0:
+            before = make(np.array(target._array))
+            moved = make(value)
+            push_tangents[0](
+                self, plan, [_dual_copy(target, before), *tensors[1:]], [before._array, *arrays[1:]], [moved]
+            )
+            target._tangent = moved._tangent
         store(target, value)
         if node is not None:
             if plan.saved_outputs:
@@ -305,6 +316,29 @@ class Operation:
             name = self.name + "_backward"
             plan.second = Operation(_flexible(program, name), name, None, "result", None, None, None, name)
         operation = plan.second
+
+        def call(*values: Any) -> list[Tensor]:
+            found = operation.call(list(values))
+            return list(found) if isinstance(found, tuple) else [found]
+
+        return call
+
+    def pushed(self, plan: Any, moving: tuple[int, ...]) -> Callable[..., list[Tensor]]:
+        """Forward mode of a plan as an operation on (inputs, tangents of the `moving` ones): tangents of the inexact outputs."""
+        key = ("push", moving)
+        made = plan.pushes.get(key)
+        if made is None:
+            program, count = plan.traced, len(plan.traced.inputs)
+            smooth = [i for i, t in enumerate(program.out_types) if t.dtype.kind in "fc"]
+
+            def body(*values: Any) -> list[Any]:
+                partly, points = restrict(program, [i in moving for i in range(count)], values[:count])
+                _, tangents = jvp_flat(partly, points, values[count:])
+                return [tangents[i] for i in smooth]
+
+            made = plan.pushes[key] = Operation(_with_operands(body, count + len(moving)), self.name + "_forward", None, "inputs",
+                                                None, None, None, self.name + "_forward")  # fmt: skip
+        operation = made
 
         def call(*values: Any) -> list[Tensor]:
             found = operation.call(list(values))
@@ -366,17 +400,33 @@ class _Part:
 
 def _flexible(program: Any, name: str) -> Callable[..., Any]:
     """A Program as the body of an operation: a function of as many operands as it has inputs."""
-    parameters = [
-        inspect.Parameter(f"x{i}", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Operand")
-        for i in range(len(program.inputs))
-    ]
 
     def body(*values: Any) -> Any:
         return run(program, *values)
 
     body.__name__ = name
+    return _with_operands(body, len(program.inputs))
+
+
+def _with_operands(body: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A function that says it has `count` operands, which is how an operation reads its parameters."""
+    parameters = [
+        inspect.Parameter(f"x{i}", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Operand") for i in range(count)
+    ]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return body
+
+
+push_tangents: list[Callable[..., None]] = []
+"""Forward mode of one operation; set by `autograd/forward_ad.py`."""
+
+
+def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
+    """A copy of a tensor as it was before a write, with its tangent and history."""
+    copy._tangent, copy._node, copy._output_nr, copy._requires_grad = (
+        tensor._tangent, tensor.grad_fn, tensor._output_nr, tensor._requires_grad and tensor.grad_fn is not None,
+    )  # fmt: skip
+    return copy
 
 
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
