@@ -118,12 +118,23 @@ def vmap(
     @functools.wraps(func)
     def batched(*args: Any, **kwargs: Any) -> Any:
         dims = in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(args)
-        mapped = batching.vmap(_pure(func, kwargs), in_axes=dims, out_axes=out_dims)
+        mapped = batching.vmap(_pure(_with_randomness(func, randomness), kwargs), in_axes=dims, out_axes=out_dims)
         if chunk_size is None:
             return _tensors(mapped(*_arrays(args)))
         return _in_chunks(mapped, args, dims, out_dims, chunk_size)
 
     return batched
+
+
+def _with_randomness(func: Function, randomness: str) -> Function:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        before, state.randomness = state.randomness, randomness
+        try:
+            return func(*args, **kwargs)
+        finally:
+            state.randomness = before
+
+    return run
 
 
 def _in_chunks(mapped: Function, args: Sequence[Any], dims: Sequence[Any], out_dims: Any, chunk: int) -> Any:

@@ -58,7 +58,7 @@ def check_write(tensor: Tensor) -> None:
         elif tensor._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     array = tensor._array
-    if type(array) is np.ndarray and 0 in array.strides and not array.flags.writeable:
+    if type(array) is np.ndarray and 0 in array.strides:
         _check_expanded(array)
 
 

@@ -30,6 +30,8 @@ class _State(threading.local):
         self.anomaly_nodes: list[Any] = []
         self.functional = 0
         """How many functional transforms (`torch.func`) are running."""
+        self.randomness = "same"
+        """What random operations may do inside of `vmap`."""
         self.dual_level = -1
         self.dual_epoch: Any = None
         """What tells the tangents of the open level from those of earlier ones."""

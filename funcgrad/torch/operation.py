@@ -35,8 +35,10 @@ Operand = Any
 """A Tensor or a Python number; None where the default is None."""
 Operands = Any
 """A sequence of Tensors."""
-STATIC, OPERAND, OPERANDS = 0, 1, 2
-_KINDS = {"Operand": OPERAND, "Operands": OPERANDS}
+TensorOrNumber = Any
+"""A Tensor, or a Python number that is part of the plan's key: for numbers that choose the formula, such as exponents."""
+STATIC, OPERAND, OPERANDS, MIXED = 0, 1, 2, 3
+_KINDS = {"Operand": OPERAND, "Operands": OPERANDS, "TensorOrNumber": MIXED}
 _REQUIRED, _GIVEN = object(), object()
 
 ALL: dict[str, Operation] = {}
@@ -102,11 +104,11 @@ class Operation:
         arrays: list[Any] = []
         key: list[Any] = [target is not None]
         for value, kind, default in zip(arguments, self.kinds, self.defaults, strict=True):
-            if kind == STATIC:
+            if kind == STATIC or (kind == MIXED and not isinstance(value, Tensor)):
                 key.append(_hashable(value))
             elif value is default:
                 key.append(STATIC)
-            elif kind == OPERAND:
+            elif kind != OPERANDS:
                 self._operand(value, tensors, arrays, key)
             else:
                 if isinstance(value, Tensor) or not isinstance(value, (tuple, list)):
@@ -204,12 +206,17 @@ class Operation:
                 edge_number[i] = len(edge_number)
         plan.edges = tuple(edge_number[i] for i in wanted)
         plan.arguments = [
-            v if kind == STATIC or v is default else len(v) if kind == OPERANDS else None if v is None else _GIVEN
+            v if self._is_static(v, kind, default) else len(v) if kind == OPERANDS else None if v is None else _GIVEN
             for v, kind, default in zip(arguments, self.kinds, self.defaults, strict=True)
         ]
         plan.node_type = node_class(self._title if isinstance(self._title, str) else self._title(*arguments))
         self.plans[key] = plan
         return plan
+
+    @staticmethod
+    def _is_static(value: Any, kind: int, default: Any) -> bool:
+        """Whether an argument is part of the key and no input of the Program."""
+        return kind == STATIC or value is default or (kind == MIXED and not isinstance(value, Tensor))
 
     def _promoted(self, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
         if self.promote is None:
@@ -224,7 +231,7 @@ class Operation:
         supply = iter(values)
         found: list[Any] = []
         for value, kind, default in zip(arguments, self.kinds, self.defaults, strict=True):
-            if kind == STATIC or value is default or value is None:
+            if value is None or self._is_static(value, kind, default):
                 found.append(value)
             elif kind == OPERANDS:
                 found.append([None if v is None else next(supply) for v in value])
@@ -358,7 +365,7 @@ class Operation:
             raise AttributeError(f"'{node.title}' object has no attribute '_saved_{name}'")
         number = 0
         for n, kind, value, default in zip(self.names, self.kinds, node.plan.arguments, self.defaults, strict=True):
-            static = kind == STATIC or value is None or value is default
+            static = value is not _GIVEN and kind != OPERANDS
             if n == name:
                 return ("static", value) if static else ("saved", number)
             number += 0 if static else value if kind == OPERANDS else 1
@@ -570,4 +577,4 @@ def _forget_plans() -> None:
 
 
 dtypes.on_default_change.append(_forget_plans)
-__all__ = ["ALL", "Operand", "Operands", "Operation", "make", "operation", "write_in_place", "write_out"]
+__all__ = ["ALL", "Operand", "Operands", "Operation", "TensorOrNumber", "make", "operation", "write_in_place", "write_out"]
