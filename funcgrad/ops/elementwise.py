@@ -322,6 +322,7 @@ relu: Primitive = elementwise(
     lambda x: np.maximum(x, 0),
     [lambda g, ans, x: select(gt(ans, 0), g, 0.0)],
     reals(),
+    dtype=lambda types: promoted_dtype(types),
     kernel=Pointwise("{where}({0} <= {zero}, {zero}, {0})", kinds="fiu", cost=2),
 )
 maximum: Primitive = elementwise(

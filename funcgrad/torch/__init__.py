@@ -3,17 +3,16 @@
 from funcgrad.torch import autograd as autograd
 from funcgrad.torch import func as func
 from funcgrad.torch import utils as utils
-from funcgrad.torch.ops import operators as _operators  # noqa: F401
 from funcgrad.torch.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from funcgrad.torch.dtypes import Size as Size
-from funcgrad.torch.dtypes import bool_ as bool
+from funcgrad.torch.dtypes import bool_ as bool  # noqa: F401
 from funcgrad.torch.dtypes import can_cast as can_cast
 from funcgrad.torch.dtypes import cdouble as cdouble
 from funcgrad.torch.dtypes import cfloat as cfloat
 from funcgrad.torch.dtypes import channels_last as channels_last
 from funcgrad.torch.dtypes import channels_last_3d as channels_last_3d
-from funcgrad.torch.dtypes import complex128 as complex128
 from funcgrad.torch.dtypes import complex64 as complex64
+from funcgrad.torch.dtypes import complex128 as complex128
 from funcgrad.torch.dtypes import contiguous_format as contiguous_format
 from funcgrad.torch.dtypes import device as device
 from funcgrad.torch.dtypes import double as double
@@ -22,15 +21,15 @@ from funcgrad.torch.dtypes import finfo as finfo
 from funcgrad.torch.dtypes import float16 as float16
 from funcgrad.torch.dtypes import float32 as float32
 from funcgrad.torch.dtypes import float64 as float64
-from funcgrad.torch.dtypes import float_ as float
+from funcgrad.torch.dtypes import float_ as float  # noqa: F401
 from funcgrad.torch.dtypes import get_default_dtype as get_default_dtype
 from funcgrad.torch.dtypes import half as half
 from funcgrad.torch.dtypes import iinfo as iinfo
+from funcgrad.torch.dtypes import int8 as int8
 from funcgrad.torch.dtypes import int16 as int16
 from funcgrad.torch.dtypes import int32 as int32
 from funcgrad.torch.dtypes import int64 as int64
-from funcgrad.torch.dtypes import int8 as int8
-from funcgrad.torch.dtypes import int_ as int
+from funcgrad.torch.dtypes import int_ as int  # noqa: F401
 from funcgrad.torch.dtypes import layout as layout
 from funcgrad.torch.dtypes import long as long
 from funcgrad.torch.dtypes import memory_format as memory_format
@@ -38,16 +37,17 @@ from funcgrad.torch.dtypes import preserve_format as preserve_format
 from funcgrad.torch.dtypes import set_default_dtype as set_default_dtype
 from funcgrad.torch.dtypes import short as short
 from funcgrad.torch.dtypes import strided as strided
+from funcgrad.torch.dtypes import uint8 as uint8
 from funcgrad.torch.dtypes import uint16 as uint16
 from funcgrad.torch.dtypes import uint32 as uint32
 from funcgrad.torch.dtypes import uint64 as uint64
-from funcgrad.torch.dtypes import uint8 as uint8
 from funcgrad.torch.modes import enable_grad as enable_grad
 from funcgrad.torch.modes import inference_mode as inference_mode
 from funcgrad.torch.modes import is_grad_enabled as is_grad_enabled
 from funcgrad.torch.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from funcgrad.torch.modes import no_grad as no_grad
 from funcgrad.torch.modes import set_grad_enabled as set_grad_enabled
+from funcgrad.torch.ops import operators as _operators  # noqa: F401
 from funcgrad.torch.ops.activations import celu as celu
 from funcgrad.torch.ops.activations import hardshrink as hardshrink
 from funcgrad.torch.ops.activations import log_softmax as log_softmax
@@ -149,7 +149,7 @@ from funcgrad.torch.ops.creation import linspace as linspace
 from funcgrad.torch.ops.creation import logspace as logspace
 from funcgrad.torch.ops.creation import ones as ones
 from funcgrad.torch.ops.creation import ones_like as ones_like
-from funcgrad.torch.ops.creation import range_ as range
+from funcgrad.torch.ops.creation import range_ as range  # noqa: F401
 from funcgrad.torch.ops.creation import scalar_tensor as scalar_tensor
 from funcgrad.torch.ops.creation import tensor as tensor
 from funcgrad.torch.ops.creation import tril_indices as tril_indices
@@ -181,6 +181,7 @@ from funcgrad.torch.ops.gathering import take as take
 from funcgrad.torch.ops.gathering import take_along_dim as take_along_dim
 from funcgrad.torch.ops.indexing import detach as detach
 from funcgrad.torch.ops.indexing import index_put as index_put
+from funcgrad.torch.ops.indexing import index_put_ as index_put_
 from funcgrad.torch.ops.joining import atleast_1d as atleast_1d
 from funcgrad.torch.ops.joining import atleast_2d as atleast_2d
 from funcgrad.torch.ops.joining import atleast_3d as atleast_3d
@@ -283,6 +284,7 @@ from funcgrad.torch.ops.shapes import adjoint as adjoint
 from funcgrad.torch.ops.shapes import as_strided as as_strided
 from funcgrad.torch.ops.shapes import broadcast_shapes as broadcast_shapes
 from funcgrad.torch.ops.shapes import broadcast_tensors as broadcast_tensors
+from funcgrad.torch.ops.shapes import broadcast_to as broadcast_to
 from funcgrad.torch.ops.shapes import chunk as chunk
 from funcgrad.torch.ops.shapes import detach_ as detach_
 from funcgrad.torch.ops.shapes import diagonal as diagonal
@@ -300,6 +302,8 @@ from funcgrad.torch.ops.shapes import select as select
 from funcgrad.torch.ops.shapes import split as split
 from funcgrad.torch.ops.shapes import split_with_sizes as split_with_sizes
 from funcgrad.torch.ops.shapes import squeeze as squeeze
+from funcgrad.torch.ops.shapes import swapaxes as swapaxes
+from funcgrad.torch.ops.shapes import swapdims as swapdims
 from funcgrad.torch.ops.shapes import t as t
 from funcgrad.torch.ops.shapes import tensor_split as tensor_split
 from funcgrad.torch.ops.shapes import unbind as unbind
@@ -358,9 +362,9 @@ from funcgrad.torch.ops.unary import frac as frac
 from funcgrad.torch.ops.unary import i0 as i0
 from funcgrad.torch.ops.unary import lgamma as lgamma
 from funcgrad.torch.ops.unary import log as log
-from funcgrad.torch.ops.unary import log10 as log10
 from funcgrad.torch.ops.unary import log1p as log1p
 from funcgrad.torch.ops.unary import log2 as log2
+from funcgrad.torch.ops.unary import log10 as log10
 from funcgrad.torch.ops.unary import logit as logit
 from funcgrad.torch.ops.unary import mvlgamma as mvlgamma
 from funcgrad.torch.ops.unary import nan_to_num as nan_to_num

@@ -364,7 +364,7 @@ class Operation:
         if name not in self.names:
             raise AttributeError(f"'{node.title}' object has no attribute '_saved_{name}'")
         number = 0
-        for n, kind, value, default in zip(self.names, self.kinds, node.plan.arguments, self.defaults, strict=True):
+        for n, kind, value in zip(self.names, self.kinds, node.plan.arguments, strict=True):
             static = value is not _GIVEN and kind != OPERANDS
             if n == name:
                 return ("static", value) if static else ("saved", number)
@@ -577,4 +577,14 @@ def _forget_plans() -> None:
 
 
 dtypes.on_default_change.append(_forget_plans)
-__all__ = ["ALL", "Operand", "Operands", "Operation", "TensorOrNumber", "make", "operation", "write_in_place", "write_out"]
+__all__ = [
+    "ALL",
+    "Operand",
+    "Operands",
+    "Operation",
+    "TensorOrNumber",
+    "make",
+    "operation",
+    "write_in_place",
+    "write_out",
+]

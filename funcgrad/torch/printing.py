@@ -33,7 +33,12 @@ def set_printoptions(precision: int | None = None, threshold: float | None = Non
         if profile not in _PROFILES:
             raise ValueError(f"profile must be one of {sorted(_PROFILES)}, got {profile!r}")
         options.precision, options.threshold, options.edgeitems, options.linewidth = _PROFILES[profile]
-    for name, value in {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}.items():
+    for name, value in {
+        "precision": precision,
+        "threshold": threshold,
+        "edgeitems": edgeitems,
+        "linewidth": linewidth,
+    }.items():
         if value is not None:
             setattr(options, name, value)
     options.sci_mode = sci_mode
@@ -58,7 +63,9 @@ class _Formatter:
         wild = top / low > 1000.0 or top > 1.0e8
         if self.whole:
             self.scientific = wild if options.sci_mode is None else options.sci_mode
-            self.scientific = self.scientific if options.sci_mode is not None else bool(top / low > 1000.0 or top > 1.0e8)
+            self.scientific = (
+                self.scientific if options.sci_mode is not None else bool(top / low > 1000.0 or top > 1.0e8)
+            )
             texts = [f"{v:.{digits}e}" if self.scientific else f"{v:.0f}" for v in shown]
             self.width = max(len(t) for t in texts) + (0 if self.scientific else 1)
         else:
@@ -92,7 +99,11 @@ def _vector(x: np.ndarray, indent: int, summarize: bool, format: Any, width: int
     if summarize and not options.edgeitems:
         texts = ["..."]
     elif summarize and len(values) > 2 * options.edgeitems:
-        texts = [format(v) for v in values[: options.edgeitems]] + [" ..."] + [format(v) for v in values[-options.edgeitems :]]
+        texts = (
+            [format(v) for v in values[: options.edgeitems]]
+            + [" ..."]
+            + [format(v) for v in values[-options.edgeitems :]]
+        )
     else:
         texts = [format(v) for v in values]
     lines = [texts[i : i + per_line] for i in range(0, len(texts), per_line)]

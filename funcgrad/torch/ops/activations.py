@@ -140,7 +140,9 @@ def glu(input: Operand, dim: int = -1) -> Any:
     """The first half of a dimension times the sigmoid of the second."""
     axis = wrap_dim(dim, input.ndim)
     if not input.ndim or input.shape[axis] % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {axis} is size {input.shape[axis] if input.ndim else 0}")
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {axis} is size {input.shape[axis] if input.ndim else 0}"
+        )
     a, b = fnp.split(input, 2, axis=axis)
     return a * nn.sigmoid(b)
 
@@ -150,7 +152,9 @@ def softmax(input: Operand, dim: int | None = None, dtype: Any = None) -> Any:
     """exp(input), scaled to sum 1 along a dimension."""
     x = as_dtype(input, dtype)
     if x.dtype.kind not in "f":
-        raise RuntimeError(f'"softmax_lastdim_kernel_impl" not implemented for \'{x.dtype}\'; convert by .float() first.')
+        raise RuntimeError(
+            f"\"softmax_lastdim_kernel_impl\" not implemented for '{x.dtype}'; convert by .float() first."
+        )
     return nn.softmax(x, axis=_softmax_dim(dim, x.ndim)) if x.ndim else fnp.ones_like(x)
 
 
@@ -159,7 +163,9 @@ def log_softmax(input: Operand, dim: int | None = None, dtype: Any = None) -> An
     """log(softmax(input)) without overflow."""
     x = as_dtype(input, dtype)
     if x.dtype.kind not in "f":
-        raise RuntimeError(f'"log_softmax_lastdim_kernel_impl" not implemented for \'{x.dtype}\'; convert by .float() first.')
+        raise RuntimeError(
+            f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{x.dtype}'; convert by .float() first."
+        )
     return nn.log_softmax(x, axis=_softmax_dim(dim, x.ndim)) if x.ndim else fnp.zeros_like(x)
 
 

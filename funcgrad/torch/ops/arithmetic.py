@@ -35,7 +35,8 @@ def sub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
     """input - alpha * other. Raises RuntimeError for booleans."""
     if _is_bool(input, other):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
         )
     return input - _scaled(other, alpha)
 
@@ -63,9 +64,7 @@ def _divided(input: Any, other: Any, mode: str | None) -> Any:
             return fnp.trunc(fnp.true_divide(input, other))
         quotient = fnp.floor_divide(input, other)
         return quotient + ((quotient < 0) & (quotient * other != input))
-    raise RuntimeError(
-        f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'"
-    )
+    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'")
 
 
 @operation(lambda input, other, rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward1",
@@ -269,7 +268,13 @@ def bitwise_right_shift(input: Operand, other: Operand) -> Any:
 
 
 subtract, multiply, divide, true_divide, arctan2 = sub, mul, div, div, atan2
-for _name, _function in {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "arctan2": "atan2"}.items():
+for _name, _function in {
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "div",
+    "true_divide": "div",
+    "arctan2": "atan2",
+}.items():
     setattr(Tensor, _name, getattr(Tensor, _function))
     setattr(Tensor, _name + "_", getattr(Tensor, _function + "_"))
 _ = lax

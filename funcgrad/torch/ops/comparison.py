@@ -100,7 +100,9 @@ isfinite = _test("isfinite", fnp.isfinite, "Whether neither infinite nor nan.")
 isposinf = _test("isposinf", fnp.isposinf, "Whether plus infinity.")
 isneginf = _test("isneginf", fnp.isneginf, "Whether minus infinity.")
 isreal = _test("isreal", fnp.isreal, "Whether the imaginary part is zero.")
-signbit = _test("signbit", lambda x: fnp.signbit(x) if x.dtype.kind == "f" else x < 0, "Whether negative, -0.0 included.")
+signbit = _test(
+    "signbit", lambda x: fnp.signbit(x) if x.dtype.kind == "f" else x < 0, "Whether negative, -0.0 included."
+)
 
 
 @operation("WhereBackward0", method=False, name="where")
@@ -150,6 +152,12 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
 Tensor.equal = equal  # type: ignore[attr-defined]
 Tensor.allclose = allclose  # type: ignore[attr-defined]
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
-for _long, _short in {"greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne"}.items():
+for _long, _short in {
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+}.items():
     setattr(Tensor, _long, getattr(Tensor, _short))
     setattr(Tensor, _long + "_", getattr(Tensor, _short + "_"))

@@ -149,7 +149,7 @@ Tensor.type = type_  # type: ignore[attr-defined]
 
 
 def _copied(self: Tensor) -> Tensor:
-    made = object.__new__(type(self))
+    made: Any = object.__new__(type(self))
     made.__dict__.update(self.__dict__)
     made._accumulator = made._hooks = made._post_hooks = None
     return made
@@ -161,11 +161,12 @@ def _deep_copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
         return known
     if self.grad_fn is not None:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were "
             "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
             "https://github.com/pytorch/pytorch/pull/103001"
         )
-    made = object.__new__(type(self))
+    made: Any = object.__new__(type(self))
     fresh = make(np.array(concrete(self, "copy.deepcopy"), order="K"))
     made.__dict__.update(fresh.__dict__)
     made._requires_grad = self._requires_grad

@@ -45,7 +45,9 @@ def _from_python(data: Any, dtype: Any) -> np.ndarray:
         raise ValueError(f"expected sequences of equal length, got {data!r:.200}") from None
     if array.dtype.kind not in "biufc":
         if array.size:
-            raise TypeError(f"new(): invalid data type '{type(_first(data)).__name__}'; data must be numbers in nested lists")
+            raise TypeError(
+                f"new(): invalid data type '{type(_first(data)).__name__}'; data must be numbers in nested lists"
+            )
         array = array.astype(np.float32)
     if dtype is None and array.dtype.kind in "fc" and not _has_numpy(data):
         kind = dtypes.get_default_dtype() if array.dtype.kind == "f" else dtypes.default_complex()
@@ -69,7 +71,9 @@ def _has_numpy(data: Any) -> bool:
     return isinstance(_first(data), (np.ndarray, np.generic, Tensor))
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A new leaf with a copy of the data: numbers, nested lists, arrays. Floats get the default dtype."""
     if isinstance(data, Tensor):
         warnings.warn(
@@ -93,7 +97,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return tensor(data, dtype=dtype, device=device)
 
 
-def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
     """As `as_tensor`; a copy if `copy`."""
     made = as_tensor(obj, dtype, device)
     if copy and made is obj:
@@ -110,7 +116,8 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     dtypes.from_numpy_dtype(ndarray.dtype)
     if any(s < 0 for s in ndarray.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. "
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "currently supported. "
             "(You can probably work around this by making a copy of your array  with array.copy().)"
         )
     plain = ndarray.view(np.ndarray)
@@ -122,8 +129,8 @@ def _kind(dtype: Any) -> np.dtype:
 
 
 def _sized(fill: Callable[[tuple[int, ...], Any], np.ndarray], name: str, doc: str) -> Callable[..., Tensor]:
-    def function(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-                 pin_memory: bool = False, memory_format: Any = None, names: Any = None, **kwargs: Any) -> Tensor:  # fmt: skip
+    def function(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+                 requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None, **kwargs: Any) -> Tensor:  # fmt: skip
         given = kwargs.pop("size", None)
         if kwargs:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
@@ -151,8 +158,8 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
 
 
 def _like(fill: Callable[..., np.ndarray], name: str) -> Callable[..., Tensor]:
-    def function(input: Tensor, *args: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-                 memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    def function(input: Tensor, *args: Any, dtype: Any = None, layout: Any = None, device: Any = None,
+                 requires_grad: bool = False, memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
         kind = input._array.dtype if dtype is None else dtypes.numpy_dtype(dtype)
         return finish(fill(input._array.shape, *args, kind), requires_grad, device=device)
 
@@ -196,7 +203,9 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, d
 
 def range_(start: float = 0, end: float = 0, step: float = 1, **options: Any) -> Tensor:
     """start, start + step, ... up to and with end."""
-    return arange(start, end + step * (1 if step > 0 else -1) * 1e-9 + (step if (end - start) % step == 0 else 0), step, **options)
+    return arange(
+        start, end + step * (1 if step > 0 else -1) * 1e-9 + (step if (end - start) % step == 0 else 0), step, **options
+    )
 
 
 def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
@@ -210,7 +219,9 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None,
              device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """base to the power of `steps` numbers from start to end."""
-    return finish((base ** np.linspace(_number(start), _number(end), steps)).astype(_kind(dtype)), requires_grad, out, device)
+    return finish(
+        (base ** np.linspace(_number(start), _number(end), steps)).astype(_kind(dtype)), requires_grad, out, device
+    )
 
 
 def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
@@ -219,12 +230,16 @@ def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, lay
     return finish(np.eye(n, m, dtype=_kind(dtype)), requires_grad, out, device)
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
+) -> Tensor:
     """Rows and columns of the lower triangle: shape (2, n)."""
     return finish(np.stack(np.tril_indices(row, offset, col)).astype(dtypes.numpy_dtype(dtype or dtypes.int64)))
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
+) -> Tensor:
     """Rows and columns of the upper triangle: shape (2, n)."""
     return finish(np.stack(np.triu_indices(row, offset, col)).astype(dtypes.numpy_dtype(dtype or dtypes.int64)))
 
@@ -234,7 +249,9 @@ def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires
     return finish(np.asarray(value, _kind(dtype)), requires_grad)
 
 
-def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None, requires_grad: bool = False, **_: Any) -> Tensor:
+def hann_window(
+    window_length: int, periodic: bool = True, *, dtype: Any = None, requires_grad: bool = False, **_: Any
+) -> Tensor:
     """The Hann window."""
     n = window_length + 1 if periodic else window_length
     return finish(np.hanning(n)[:window_length].astype(_kind(dtype)), requires_grad)

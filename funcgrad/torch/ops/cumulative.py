@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import Any
 
 import funcgrad.numpy as fnp
 from funcgrad import lax
+from funcgrad.torch import return_types
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.ops.promotion import floating, summable
 from funcgrad.torch.ops.views import wrap_dim
-
-cummax_result = namedtuple("cummax", ["values", "indices"])
-cummin_result = namedtuple("cummin", ["values", "indices"])
 
 
 @operation(inplace=True)
@@ -48,13 +45,13 @@ def _running(x: Any, dim: int, best: Any, beats: Any) -> tuple[Any, Any]:
     return fnp.take_along_axis(x, at, axis), at
 
 
-@operation(result=cummax_result)
+@operation(result=return_types.cummax)
 def cummax(input: Operand, dim: int) -> Any:
     """(values, indices) of the largest element so far along a dimension."""
     return _running(input, dim, lax.cummax, None)
 
 
-@operation(result=cummin_result)
+@operation(result=return_types.cummin)
 def cummin(input: Operand, dim: int) -> Any:
     """(values, indices) of the smallest element so far along a dimension."""
     return _running(input, dim, lax.cummin, None)

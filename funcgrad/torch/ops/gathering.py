@@ -31,7 +31,9 @@ def check_index(index: Any, size: int, dim: int, name: str, negative: bool = Fal
 
 def _places(shape: tuple[int, ...], index: Any, dim: int) -> tuple[Any, ...]:
     """The full index of gather and scatter: `index` in one dimension, its own position in the others."""
-    grid = [np.arange(n).reshape([-1 if i == d else 1 for i in range(len(index.shape))]) for d, n in enumerate(index.shape)]
+    grid = [
+        np.arange(n).reshape([-1 if i == d else 1 for i in range(len(index.shape))]) for d, n in enumerate(index.shape)
+    ]
     return tuple(index if d == dim else grid[d] for d in range(len(index.shape)))
 
 
@@ -63,7 +65,9 @@ def _scattered(input: Any, dim: int, index: Any, src: Any, mode: str) -> Any:
     if hasattr(src, "shape") and src.ndim:
         value = src[tuple(slice(0, n) for n in index.shape)]
     value = as_dtype(value, input.dtype) if hasattr(value, "dtype") else value
-    at = (input if input.ndim else input.reshape(1)).at[_places(input.shape, index if index.ndim else index.reshape(1), dim)]
+    at = (input if input.ndim else input.reshape(1)).at[
+        _places(input.shape, index if index.ndim else index.reshape(1), dim)
+    ]
     found = getattr(at, mode)(value)
     return found if input.ndim else found.reshape(())
 
@@ -91,10 +95,14 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
     """A copy in which input[index[i][j]][j] = src[i][j] (for dim 0); `reduce` "add" or "multiply" combines instead."""
     if reduce is not None:
         return scatter_(input.clone(), dim, index, src, value=value, reduce=reduce)  # type: ignore[attr-defined]
-    return scatter_step(input, _scatter_arguments(input, dim, index, "scatter"), index, value if src is None else src, out=out)
+    return scatter_step(
+        input, _scatter_arguments(input, dim, index, "scatter"), index, value if src is None else src, out=out
+    )
 
 
-def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter_(
+    self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Tensor:
     """In-place version of `scatter`."""
     d = _scatter_arguments(self, dim, index, "scatter")
     given = value if src is None else src
@@ -123,7 +131,9 @@ def scatter_reduce_step(input: Operand, dim: int, index: Operand, src: Operand, 
     """Elements that go to one place combined by sum, prod, mean, amax or amin, with what was there if `include_self`."""
     x = input if input.ndim else input.reshape(1)
     at = _places(x.shape, index if index.ndim else index.reshape(1), dim)
-    value = as_dtype(src, x.dtype)[tuple(slice(0, n) for n in index.shape)] if hasattr(src, "shape") and src.ndim else src
+    value = (
+        as_dtype(src, x.dtype)[tuple(slice(0, n) for n in index.shape)] if hasattr(src, "shape") and src.ndim else src
+    )
     ones = fnp.zeros(x.shape, x.dtype).at[at].add(fnp.ones(index.shape, x.dtype))
     touched = ones > 0
     start = {"sum": 0, "mean": 0, "prod": 1, "amax": -np.inf, "amin": np.inf}[reduce]
@@ -140,12 +150,18 @@ def scatter_reduce_step(input: Operand, dim: int, index: Operand, src: Operand, 
     return found if input.ndim else found.reshape(())
 
 
-def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """A copy with elements that go to one place combined: reduce is "sum", "prod", "mean", "amax" or "amin"."""
-    return scatter_reduce_step(input, _scatter_arguments(input, dim, index, "scatter_reduce"), index, src, reduce, include_self)
+    return scatter_reduce_step(
+        input, _scatter_arguments(input, dim, index, "scatter_reduce"), index, src, reduce, include_self
+    )
 
 
-def scatter_reduce_(self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce_(
+    self: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """In-place version of `scatter_reduce`."""
     d = _scatter_arguments(self, dim, index, "scatter_reduce")
     return write_in_place(scatter_reduce_step.operation, self, [self, d, index, src, reduce, include_self])

@@ -39,7 +39,8 @@ def cat(tensors: Operands, dim: int = 0) -> Any:
         for d, (n, m) in enumerate(zip(given[0].shape, t.shape, strict=True)):
             if d != axis and n != m:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {axis}. Expected size {n} but got size {m} for tensor number {i} in "
+                    f"Sizes of tensors must match except in dimension {axis}. Expected size {n} but got size {m} for "
+                    f"tensor number {i} in "
                     "the list."
                 )
     return fnp.concatenate(given, axis=axis)
@@ -53,7 +54,8 @@ def stack(tensors: Operands, dim: int = 0) -> Any:
     for i, t in enumerate(tensors):
         if t.shape != tensors[0].shape:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and {list(t.shape)} at entry {i}"
+                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and "
+                f"{list(t.shape)} at entry {i}"
             )
     return fnp.stack(_common(tensors), axis=wrap_dim(dim, tensors[0].ndim + 1))
 

@@ -17,15 +17,23 @@ from funcgrad.torch.tensor import Tensor
 
 def _same_dtypes(a: Any, b: Any, name: str) -> None:
     if a.dtype != b.dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype} (in {name}; convert one by .to())")
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype} (in {name}; convert one by .to())"
+        )
 
 
 def _matrices(a: Any, b: Any, name: str) -> None:
     if a.ndim != 2 or b.ndim != 2:
         which, n = ("self", a.ndim) if a.ndim != 2 else ("mat2", b.ndim)
-        raise RuntimeError(f"{which} must be a matrix, got {n} dimensions" if name == "mm" else f"mat{1 if which == 'self' else 2} must be a matrix, got {n}-D tensor")
+        raise RuntimeError(
+            f"{which} must be a matrix, got {n} dimensions"
+            if name == "mm"
+            else f"mat{1 if which == 'self' else 2} must be a matrix, got {n}-D tensor"
+        )
     if a.shape[1] != b.shape[0]:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and {b.shape[0]}x{b.shape[1]})")
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and {b.shape[0]}x{b.shape[1]})"
+        )
     _same_dtypes(a, b, name)
 
 
@@ -42,7 +50,9 @@ def mv(input: Operand, vec: Operand) -> Any:
     if input.ndim != 2 or vec.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got {vec.ndim}, {input.ndim}, {vec.ndim}")
     if input.shape[1] != vec.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})"
+        )
     _same_dtypes(input, vec, "mv")
     return fnp.matmul(input, vec)
 
@@ -54,11 +64,14 @@ def dot(input: Operand, tensor: Operand) -> Any:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     if input.shape != tensor.shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] to have the same number of elements, "
+            f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{tensor.shape[0]}] to have the "
+            f"same number of elements, "
             f"but got {input.shape[0]} and {tensor.shape[0]} elements respectively"
         )
     if input.dtype != tensor.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}")
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {input.dtype} and {tensor.dtype}"
+        )
     return fnp.matmul(input, tensor)
 
 
@@ -98,7 +111,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The product of matrices, vectors, or batches of matrices, as `@` gives it."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
         wrong, n = (other, 2) if isinstance(input, Tensor) else (input, 1)
-        raise TypeError(f"matmul(): argument '{'other' if n == 2 else 'input'}' (position {n}) must be Tensor, not {type(wrong).__name__}")
+        raise TypeError(
+            f"matmul(): argument '{'other' if n == 2 else 'input'}' (position {n}) must be Tensor, not {type(wrong).__name__}"
+        )
     a, b = input.ndim, other.ndim
     if a == 0 or b == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
@@ -184,7 +199,9 @@ def _einsum(equation: str, operands: Operands) -> Any:
 def einsum(equation: Any, *operands: Any) -> Tensor:
     """Sums of products by Einstein's notation: einsum("ij,jk->ik", a, b)."""
     if not isinstance(equation, str):
-        raise TypeError("einsum(): the first argument must be the equation, a string; the form with lists of subscripts is not supported")
+        raise TypeError(
+            "einsum(): the first argument must be the equation, a string; the form with lists of subscripts is not supported"
+        )
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     return _einsum(equation.replace(" ", ""), list(tensors))
 
@@ -258,7 +275,9 @@ def _multi_dot(tensors: Operands) -> Any:
 
 def chain_matmul(*matrices: Tensor, out: Any = None) -> Tensor:
     """As `multi_dot`."""
-    return multi_dot(matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices, out=out)
+    return multi_dot(
+        matrices[0] if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)) else matrices, out=out
+    )
 
 
 # ---- distances ----

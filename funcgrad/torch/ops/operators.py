@@ -72,7 +72,12 @@ setattr(Tensor, "__rtruediv__", _rtruediv)  # noqa: B010
 setattr(Tensor, "__matmul__", _matmul)  # noqa: B010
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _binary(getattr(comparison, _name)))
-for _name, _function in {"neg": unary.neg, "abs": unary.abs, "pos": unary.positive, "invert": comparison.bitwise_not}.items():
+for _name, _function in {
+    "neg": unary.neg,
+    "abs": unary.abs,
+    "pos": unary.positive,
+    "invert": comparison.bitwise_not,
+}.items():
     setattr(Tensor, f"__{_name}__", _unary(_function))
 # With __eq__ set, Python would take the hash away.
 setattr(Tensor, "__hash__", lambda self: id(self))  # noqa: B010

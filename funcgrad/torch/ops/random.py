@@ -87,12 +87,17 @@ def next_key(generator: Generator | None) -> Tensor:
     source = default_generator if generator is None else generator
     if state.functional and state.randomness == "error":
         raise RuntimeError(
-            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags "
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+            "'different' randomness flags "
             "on vmap or perform the randomness operation out of vmap"
         )
     before, state.grad = state.grad, False
     try:
-        key = make(np.array(source._key._array)) if type(source._key._array) is np.ndarray and state.recorder is None else _held(source)
+        key = (
+            make(np.array(source._key._array))
+            if type(source._key._array) is np.ndarray and state.recorder is None
+            else _held(source)
+        )
         write_in_place(_advanced.operation, source._key, [source._key])
     finally:
         state.grad = before
@@ -173,14 +178,14 @@ def _kind(dtype: Any) -> np.dtype:
     return dtypes.numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
 
 
-def rand(*size: Any, generator: Generator | None = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-         requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
+def rand(*size: Any, generator: Generator | None = None, out: Any = None, dtype: Any = None, layout: Any = None,
+         device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
     return _finish(_uniform(next_key(generator), ints(size), _kind(dtype), 0.0, 1.0), requires_grad, out)
 
 
-def randn(*size: Any, generator: Generator | None = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-          requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
+def randn(*size: Any, generator: Generator | None = None, out: Any = None, dtype: Any = None, layout: Any = None,
+          device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """Standard normal."""
     return _finish(_normal(next_key(generator), ints(size), _kind(dtype)), requires_grad, out)
 
@@ -314,7 +319,11 @@ def _to_exponential(self: Tensor, generator: Any, lambd: float = 1.0) -> Tensor:
 def _to_integers(self: Tensor, generator: Any, a: Any = 0, b: Any = None, **named: Any) -> Tensor:
     low, high = named.get("from", a), named.get("to", b)
     if high is None:
-        low, high = (0, low) if low else (0, 1 << 24 if self._array.dtype.kind == "f" else min(np.iinfo(self._array.dtype).max, 1 << 62))
+        low, high = (
+            (0, low)
+            if low
+            else (0, 1 << 24 if self._array.dtype.kind == "f" else min(np.iinfo(self._array.dtype).max, 1 << 62))
+        )
     return _integers(next_key(generator), tuple(self.shape), int(low), int(high), self._array.dtype)
 
 
@@ -376,7 +385,7 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-class fork_rng:  # noqa: N801
+class fork_rng:
     """The default generator goes on after the block as if the block had drawn nothing."""
 
     def __init__(self, devices: Any = (), enabled: bool = True, **_: Any):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,15 +10,14 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import lax, nn
+from funcgrad.torch import return_types
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.ops.arithmetic import maximum, minimum
 from funcgrad.torch.ops.promotion import as_dtype, floating, summable
 from funcgrad.torch.ops.views import wrap_dim
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, concrete
 
 Dim = Any
-min_max = {name: namedtuple(name, ["values", "indices"]) for name in ("max", "min", "median", "nanmedian", "mode", "kthvalue")}
-aminmax_result = namedtuple("aminmax", ["min", "max"])
 
 
 def axes_of(dim: Any, ndim: int) -> tuple[int, ...] | None:
@@ -54,7 +52,8 @@ def nansum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any
 def _mean(x: Any, dim: Any, keepdim: bool, name: str = "mean") -> Any:
     if x.dtype.kind not in "fc":
         raise RuntimeError(
-            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x.dtype}"
+            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"Got: {x.dtype}"
         )
     axes = axes_of(dim, x.ndim)
     count = math.prod(x.shape if axes is None else [x.shape[a] for a in axes])
@@ -112,14 +111,18 @@ def std(input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = F
 
 
 @operation("VarMeanBackward0", method=False)
-def var_mean(input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+def var_mean(
+    input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Any:
     """(variance, mean)."""
     axis = None if isinstance(dim, bool) else dim
     return _deviations(input, dim, unbiased, correction, keepdim), _mean(input, axis, keepdim)
 
 
 @operation("StdMeanBackward0", method=False)
-def std_mean(input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+def std_mean(
+    input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Any:
     """(standard deviation, mean)."""
     axis = None if isinstance(dim, bool) else dim
     return _root(_deviations(input, dim, unbiased, correction, keepdim)), _mean(input, axis, keepdim)
@@ -131,7 +134,9 @@ def std_mean(input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: boo
 def _nonempty(x: Any, name: str, dim: Any = None) -> None:
     if 0 in x.shape and (dim is None or x.shape[dim] == 0):
         if dim is None:
-            raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim.")
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim."
+            )
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
 
 
@@ -149,7 +154,7 @@ def amin(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
     return fnp.min(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
 
 
-@operation(saves="result", result=aminmax_result)
+@operation(saves="result", result=return_types.aminmax)
 def aminmax(input: Operand, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(smallest, largest)."""
     axes = axes_of(dim, input.ndim)
@@ -174,13 +179,15 @@ def _extreme(name: str, full: Any, arg: Any, pairwise: Any) -> Any:
         _nonempty(input, name)
         return full(input)
 
-    @operation(f"{name.capitalize()}Backward0", name=name + "_dim", method=False, result=min_max[name])
+    @operation(f"{name.capitalize()}Backward0", name=name + "_dim", method=False, result=getattr(return_types, name))
     def along(input: Operand, dim: int, keepdim: bool = False) -> Any:
         axis = wrap_dim(dim, input.ndim)
         _nonempty(input, name, axis if input.ndim else None)
         return picked(input, _position(input, axis, arg), axis, keepdim)
 
-    def function(input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None) -> Any:
+    def function(
+        input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None
+    ) -> Any:
         if args and isinstance(args[0], Tensor):
             return pairwise(input, args[0], out=out)
         if other is not None:
@@ -278,7 +285,7 @@ def _median(name: str, skip: bool) -> Any:
         value = _ordered(flat, 0, _median_rank(flat, 0, skip), False)[0]
         return _shared(input, lax.stop_gradient(value))
 
-    @operation(f"{name.capitalize()}Backward1", name=name + "_dim", method=False, result=min_max[name])
+    @operation(f"{name.capitalize()}Backward1", name=name + "_dim", method=False, result=getattr(return_types, name))
     def along(input: Operand, dim: int, keepdim: bool = False) -> Any:
         axis = wrap_dim(dim, input.ndim)
         return _ordered(input, axis, _median_rank(input, axis, skip) if input.ndim else 0, keepdim)
@@ -287,7 +294,9 @@ def _median(name: str, skip: bool) -> Any:
         return everything(input) if dim is None else along(input, dim, keepdim)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{name}(input): the lower median of all; {name}(input, dim, keepdim): (values, indices) along a dimension."
+    function.__doc__ = (
+        f"{name}(input): the lower median of all; {name}(input, dim, keepdim): (values, indices) along a dimension."
+    )
     setattr(Tensor, name, function)
     return function
 
@@ -296,7 +305,7 @@ median = _median("median", False)
 nanmedian = _median("nanmedian", True)
 
 
-@operation(result=min_max["kthvalue"])
+@operation(result=return_types.kthvalue)
 def kthvalue(input: Operand, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the k-th smallest element, counted from 1."""
     axis = wrap_dim(dim, input.ndim)
@@ -305,7 +314,7 @@ def kthvalue(input: Operand, k: int, dim: int = -1, keepdim: bool = False) -> An
     return _ordered(input, axis, k - 1, keepdim)
 
 
-@operation(result=min_max["mode"])
+@operation(result=return_types.mode)
 def mode(input: Operand, dim: int = -1, keepdim: bool = False) -> Any:
     """(values, indices) of the most frequent element, the smallest of these; the last index where it stands."""
     axis = wrap_dim(dim, input.ndim)
@@ -322,20 +331,27 @@ def mode(input: Operand, dim: int = -1, keepdim: bool = False) -> Any:
     return picked(input, at, axis, keepdim)
 
 
-def _fraction(q: Any, x: Any) -> Any:
-    return fnp.asarray(q).astype(x.dtype) if not hasattr(q, "dtype") or q.dtype != x.dtype else q
+def _quantiles(name: str, f: Any) -> Any:
+    @operation("QuantileBackward0", method=False, name=name)
+    def step(input: Operand, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
+        levels = np.asarray(q, input.dtype)
+        return f(input, levels, axis=dim, keepdims=keepdim, method=interpolation)
+
+    def function(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear",
+                 out: Any = None) -> Tensor:  # fmt: skip
+        levels = concrete(q, f"torch.{name}").tolist() if isinstance(q, Tensor) else q
+        return step(input, tuple(levels) if isinstance(levels, list) else levels, dim, keepdim, interpolation, out=out)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{name}: the q-th quantile along a dimension or of all; several levels make a leading dimension."
+    )
+    setattr(Tensor, name, function)
+    return function
 
 
-@operation("QuantileBackward0")
-def quantile(input: Operand, q: Operand, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
-    """The q-th quantile along a dimension or of all; a leading dimension for several q."""
-    return fnp.quantile(input, _fraction(q, input), axis=dim, keepdims=keepdim, method=interpolation)
-
-
-@operation("QuantileBackward0")
-def nanquantile(input: Operand, q: Operand, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
-    """The q-th quantile of what is not nan."""
-    return fnp.nanquantile(input, _fraction(q, input), axis=dim, keepdims=keepdim, method=interpolation)
+quantile = _quantiles("quantile", fnp.quantile)
+nanquantile = _quantiles("nanquantile", fnp.nanquantile)
 
 
 # ---- norms ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,8 +72,13 @@ def movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
     src = [source] if isinstance(source, int) else list(source)
     dst = [destination] if isinstance(destination, int) else list(destination)
     if len(src) != len(dst):
-        raise RuntimeError(f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number of dims as destination ({dst} dims)")
-    order = np.moveaxis(np.empty((1,) * self.ndim), [wrap_dim(s, self.ndim) for s in src], [wrap_dim(d, self.ndim) for d in dst])
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number of dims "
+            f"as destination ({dst} dims)"
+        )
+    order = np.moveaxis(
+        np.empty((1,) * self.ndim), [wrap_dim(s, self.ndim) for s in src], [wrap_dim(d, self.ndim) for d in dst]
+    )
     del order
     rest = [d for d in range(self.ndim) if d not in [wrap_dim(s, self.ndim) for s in src]]
     found: list[int] = []
@@ -104,7 +110,7 @@ def adjoint(self: Tensor) -> Tensor:
 # ---- fewer and more dimensions ----
 
 
-@operation(lambda input, dims: "SqueezeBackward0" if dims is None else "SqueezeBackward1" if len(dims) == 1 else "SqueezeBackward2",
+@operation(lambda input, dims: f"SqueezeBackward{0 if dims is None else 1 if len(dims) == 1 else 2}",
            view=True, look=lambda x, dims: np.squeeze(x, dims), method=False, name="squeeze")  # fmt: skip
 def squeeze_step(input: Operand, dims: Any) -> Any:
     """Without the dimensions of size 1 among these (None: all)."""
@@ -195,7 +201,9 @@ def select(self: Tensor, dim: int, index: int) -> Tensor:
     n = self._array.shape[d]
     i = int(index)
     if not -n <= i < n:
-        raise IndexError(f"select(): index {i} out of range for tensor of size {list(self._array.shape)} at dimension {d}")
+        raise IndexError(
+            f"select(): index {i} out of range for tensor of size {list(self._array.shape)} at dimension {d}"
+        )
     return select_step(self, d, i % n)
 
 
@@ -212,7 +220,9 @@ def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
     return slice_step(self, d, first, int(length), 1)
 
 
-@operation(view=True, look=lambda x, offset, dim1, dim2: np.diagonal(x, offset, dim1, dim2), method=False, name="diagonal")
+@operation(
+    view=True, look=lambda x, offset, dim1, dim2: np.diagonal(x, offset, dim1, dim2), method=False, name="diagonal"
+)
 def diagonal_step(input: Operand, offset: int, dim1: int, dim2: int) -> Any:
     """The diagonal of two dimensions, as the last dimension."""
     return fnp.diagonal(input, offset, dim1, dim2)
@@ -248,7 +258,9 @@ def split_with_sizes_step(input: Operand, sizes: tuple[int, ...], dim: int) -> A
     return _split_body(input, sizes, dim)
 
 
-@operation("UnbindBackward0", view="multi", look=lambda x, dim: list(np.moveaxis(x, dim, 0)), method=False, name="unbind")
+@operation(
+    "UnbindBackward0", view="multi", look=lambda x, dim: list(np.moveaxis(x, dim, 0)), method=False, name="unbind"
+)
 def unbind_step(input: Operand, dim: int) -> Any:
     """The slices along a dimension, each a view."""
     return [lax.index_in_dim(input, i, dim, keepdims=False) for i in range(input.shape[dim])]
@@ -297,7 +309,7 @@ def tensor_split(self: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[
     else:
         cuts = [min(max(i + n if i < 0 else i, 0), n) for i in indices_or_sections]
         ends = [0, *cuts, n]
-    return tuple(slice_step(self, d, int(a), max(int(b - a), 0), 1) for a, b in zip(ends[:-1], ends[1:], strict=True))
+    return tuple(slice_step(self, d, int(a), max(int(b - a), 0), 1) for a, b in itertools.pairwise(ends))
 
 
 def hsplit(self: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
@@ -377,7 +389,7 @@ def view_as_real(input: Operand) -> Any:
 
 
 @operation("ViewAsComplexBackward0", view=True,
-           look=lambda x: np.ascontiguousarray(x).view(np.complex128 if x.dtype == np.float64 else np.complex64)[..., 0])  # fmt: skip
+           look=lambda x: np.ascontiguousarray(x).view(np.result_type(x.dtype, np.complex64))[..., 0])  # fmt: skip
 def view_as_complex(input: Operand) -> Any:
     """Pairs of real numbers as complex numbers."""
     return lax.complex(input[..., 0], input[..., 1])
@@ -488,7 +500,8 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
 
 
 _METHODS = [permute, t, movedim, adjoint, squeeze, unsqueeze, flatten, unflatten, expand_as, view_as, reshape_as, select, narrow,
-            diagonal, split, chunk, tensor_split, hsplit, vsplit, dsplit, unbind, unfold, as_strided, contiguous, detach_, resize_]  # fmt: skip
+            diagonal, split, chunk, tensor_split, hsplit, vsplit, dsplit, unbind, unfold, as_strided, contiguous,
+            detach_, resize_]  # fmt: skip
 for _method in _METHODS:
     setattr(Tensor, _method.__name__, _method)
 moveaxis = Tensor.moveaxis = movedim  # type: ignore[attr-defined]

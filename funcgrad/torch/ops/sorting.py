@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import Any
 
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.torch import return_types
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.ops.views import wrap_dim
 from funcgrad.torch.tensor import Tensor, concrete, make
-
-sort_result = namedtuple("sort", ["values", "indices"])
-topk_result = namedtuple("topk", ["values", "indices"])
 
 
 def _order(x: Any, axis: int, descending: bool) -> Any:
@@ -33,7 +30,7 @@ def _sorted(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:
     return fnp.take_along_axis(x, at, axis), at
 
 
-@operation(result=sort_result)
+@operation(result=return_types.sort)
 def sort(input: Operand, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Any:
     """(values, indices) in order along a dimension. Always stable."""
     return _sorted(input, dim, descending)
@@ -51,7 +48,7 @@ def msort(input: Operand) -> Any:
     return _sorted(input, 0, False)[0]
 
 
-@operation(result=topk_result)
+@operation(result=return_types.topk)
 def topk(input: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """(values, indices) of the k largest (or smallest) elements along a dimension, always in order."""
     if not input.ndim:
@@ -63,7 +60,13 @@ def topk(input: Operand, k: int, dim: int = -1, largest: bool = True, sorted: bo
     return fnp.take_along_axis(input, at, axis), at
 
 
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
     """The different values (or slices along a dimension) in order; where each is, and how often, if asked for."""
     found = np.unique(concrete(input, "torch.unique"), return_inverse=True, return_counts=True, axis=dim)
     inverse = found[1].reshape(input._array.shape) if dim is None else found[1].reshape(-1)
@@ -79,7 +82,9 @@ def _chosen(values: Any, inverse: Any, counts: Any, return_inverse: bool, return
     return result[0] if len(result) == 1 else tuple(result)
 
 
-def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """The values (or slices) without those equal to the one before."""
     x = concrete(input, "torch.unique_consecutive")
     rows = x.reshape(-1) if dim is None else np.moveaxis(x, dim, 0)
@@ -118,7 +123,11 @@ def _searched(sorted_sequence: Operand, input: Operand, right: bool) -> Any:
     side = "right" if right else "left"
     if sorted_sequence.ndim == 1:
         return fnp.searchsorted(sorted_sequence, input, side=side)
-    less = sorted_sequence[..., None, :] <= input[..., :, None] if right else sorted_sequence[..., None, :] < input[..., :, None]
+    less = (
+        sorted_sequence[..., None, :] <= input[..., :, None]
+        if right
+        else sorted_sequence[..., None, :] < input[..., :, None]
+    )
     return fnp.sum(less.astype(np.int64), axis=-1)
 
 
@@ -135,7 +144,9 @@ def _int32() -> Any:
     return make(np.zeros(0, np.int32)).dtype
 
 
-def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Tensor:
+def bucketize(
+    input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None
+) -> Tensor:
     """The number of the interval between boundaries that each value lies in."""
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 

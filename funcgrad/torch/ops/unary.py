@@ -63,10 +63,12 @@ digamma = _row("digamma", special.digamma, "The derivative of lgamma.")
 i0 = _row("i0", special.i0, "The modified Bessel function of order 0.")
 deg2rad = _row("deg2rad", fnp.deg2rad, "Degrees as radians.")
 rad2deg = _row("rad2deg", fnp.rad2deg, "Radians as degrees.")
-neg = _row("neg", lambda x: _no_bool(x, "Negation, the `-` operator,") or -x, "-input.", promote=None)
+neg = _row("neg", lambda x: -_no_bool(x, "Negation, the `-` operator,"), "-input.", promote=None)
 abs = _row("abs", fnp.abs, "The absolute value; its derivative at 0 is 0.", promote=None)
 sign = _row("sign", lambda x: x if x.dtype.kind == "b" else fnp.sign(x), "-1, 0 or 1.", promote=None)
-sgn = _row("sgn", lambda x: _direction(x) if x.dtype.kind == "c" else fnp.sign(x), "input / |input|, 0 at 0.", promote=None)
+sgn = _row(
+    "sgn", lambda x: _direction(x) if x.dtype.kind == "c" else fnp.sign(x), "input / |input|, 0 at 0.", promote=None
+)
 square = _row("square", lambda x: x * x, "input * input.", promote=None, title="PowBackward0")
 floor = _row("floor", _integers_as_they_are(fnp.floor), "Rounded down.", promote=None)
 ceil = _row("ceil", _integers_as_they_are(fnp.ceil), "Rounded up.", promote=None)
@@ -82,12 +84,14 @@ def _direction(x: Any) -> Any:
     return fnp.where(size == 0, 0, x / fnp.where(size == 0, 1, size))
 
 
-def _no_bool(x: Any, what: str) -> None:
+def _no_bool(x: Any, what: str) -> Any:
     if x.dtype == np.bool_:
         raise RuntimeError(
-            f"{what} on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator "
+            f"{what} on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
+            f"`logical_not()` operator "
             "instead."
         )
+    return x
 
 
 @operation("RoundBackward0", inplace=True)
@@ -97,7 +101,9 @@ def round(input: Operand, *, decimals: int = 0) -> Any:
 
 
 @operation(inplace=True)
-def nan_to_num(input: Operand, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(
+    input: Operand, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Any:
     """Numbers in the places of nan and the infinities: 0 and the largest and smallest of the dtype by default."""
     if input.dtype.kind not in "fc":
         return input

@@ -130,7 +130,8 @@ def view_dtype(input: Operand, dtype: Any) -> Any:
 
 
 def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
-    """The same memory in another shape, or as another dtype. Raises RuntimeError where the strides do not allow it: use reshape."""
+    """The same memory in another shape, or as another dtype. Raises RuntimeError where the strides do not allow it: "
+    "use reshape."""
     kind = dtype if dtype is not None else shape[0] if len(shape) == 1 and isinstance(shape[0], dtypes.dtype) else None
     if kind is not None:
         return view_dtype(self, kind)
