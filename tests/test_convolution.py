@@ -63,7 +63,9 @@ def test_values_and_derivatives_are_those_of_jax(seed):
         out, pull = lib.vjp(f, x, w)
         ct = np.cos(np.arange(out.size)).reshape(out.shape)
         _, tangent = lib.jvp(f, (x, w), (tx, tw))
-        second = lib.grad(lambda a, b: (lib.grad(lambda u, v: (f(u, v) ** 3).sum(), argnums=(0, 1))(a, b)[0] * tx).sum(), (0, 1))
+        second = lib.grad(
+            lambda a, b: (lib.grad(lambda u, v: (f(u, v) ** 3).sum(), argnums=(0, 1))(a, b)[0] * tx).sum(), (0, 1)
+        )
         return [out, *pull(ct), tangent, *second(x, w)]
 
     close(results(fg, lax), results(jax, jax.lax), 1e-8)
@@ -130,7 +132,7 @@ def test_dtypes(dtype):
 def test_no_examples_and_no_places():
     for n, space in [(0, 5), (2, 2)]:
         x, w = np.ones((n, 3, space)), np.ones((2, 3, 4))
-        f = lambda lib, ll, p: [ll.conv(x, w, (1,), p), *lib.grad(lambda *a: ll.conv(*a, (1,), p).sum(), (0, 1))(x, w)]  # noqa: B023,E731
+        f = lambda lib, ll, p: [ll.conv(x, w, (1,), p), *lib.grad(lambda *a: ll.conv(*a, (1,), p).sum(), (0, 1))(x, w)]
         for padding in ("VALID", "SAME"):
             close(f(fg, lax, padding), f(jax, jax.lax, padding))
 
@@ -145,7 +147,7 @@ def test_jit_agrees(seed, dtype):
         out = lax.conv_general_dilated(x, w, **options)
         return out, (out * np.cos(np.arange(out.size, dtype=dtype)).reshape(out.shape)).sum()
 
-    g = lambda x, w: (f(x, w)[0], *fg.grad(lambda *a: f(*a)[1], (0, 1))(x, w))  # noqa: E731
+    g = lambda x, w: (f(x, w)[0], *fg.grad(lambda *a: f(*a)[1], (0, 1))(x, w))
     close(fg.jit(g)(x, w), g(x, w), 2e-5 if dtype == "float32" else 1e-12)
 
 

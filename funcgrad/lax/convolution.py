@@ -60,7 +60,9 @@ def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], d
             )
     space = [c for c in rhs if c not in "OI"]
     if set(lhs) - set("NC") != set(space) or set(out) - set("NC") != set(space):
-        raise ValueError(f"dimension_numbers {tuple(dimension_numbers)!r} do not name the same spatial axes three times.")
+        raise ValueError(
+            f"dimension_numbers {tuple(dimension_numbers)!r} do not name the same spatial axes three times."
+        )
     axes = lambda text, first: tuple(text.index(c) for c in (*first, *space))  # noqa: E731
     return ConvDimensionNumbers(axes(lhs, "NC"), axes(rhs, "OI"), axes(out, "NC"))
 
@@ -129,7 +131,9 @@ def _checked(lhs: Any, rhs: Any, groups: int, batch_groups: int, preferred: Any)
             f"conv_general_dilated needs lhs and rhs of one dtype, got {dtype_of(x)} and {dtype_of(w)}; convert one with astype."
         )
     if groups < 1 or batch_groups < 1:
-        raise ValueError(f"feature_group_count and batch_group_count must be positive, got {groups} and {batch_groups}.")
+        raise ValueError(
+            f"feature_group_count and batch_group_count must be positive, got {groups} and {batch_groups}."
+        )
     if groups > 1 and batch_groups > 1:
         raise ValueError(
             f"only one of feature_group_count and batch_group_count can be above 1, got {groups} and {batch_groups}."
@@ -259,7 +263,12 @@ def conv_with_general_padding(lhs: Any, rhs: Any, window_strides: Sequence[int],
     )
 
 
-_DEFAULTS = {2: ("NC", "IO", "NC"), 3: ("NHC", "HIO", "NHC"), 4: ("NHWC", "HWIO", "NHWC"), 5: ("NHWDC", "HWDIO", "NHWDC")}
+_DEFAULTS = {
+    2: ("NC", "IO", "NC"),
+    3: ("NHC", "HIO", "NHC"),
+    4: ("NHWC", "HWIO", "NHWC"),
+    5: ("NHWDC", "HWDIO", "NHWDC"),
+}
 
 
 def _transposed_pads(window: int, stride: int, padding: str | tuple[int, int]) -> tuple[int, int]:

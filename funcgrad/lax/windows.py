@@ -32,7 +32,9 @@ def _settings(name: str, shape: Shape, window: Sequence[int], strides: Sequence[
     for key, value in given.items():
         whole = (1,) * rank if value is None else tuple(int(v) for v in value)
         if len(whole) != rank or any(v < 1 for v in whole):
-            raise TypeError(f"lax.{name}: {key} needs {rank} positive entries for an operand of shape {shape}, got {value!r}.")
+            raise TypeError(
+                f"lax.{name}: {key} needs {rank} positive entries for an operand of shape {shape}, got {value!r}."
+            )
         found[key] = whole
     spread = tuple(extent(n, d) for n, d in zip(shape, found["base_dilation"], strict=True))
     spans = tuple(extent(k, d) for k, d in zip(found["window_dimensions"], found["window_dilation"], strict=True))

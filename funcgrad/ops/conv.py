@@ -130,7 +130,9 @@ def _kernel_impl(x: Any, y: Any, *, window: Shape, **params: Any) -> Any:
 # ---- types ----
 
 
-def _conv_type(x: ArrayType, w: ArrayType, *, strides: Shape, padding: Pairs, dilation: Shape, groups: int) -> ArrayType:
+def _conv_type(
+    x: ArrayType, w: ArrayType, *, strides: Shape, padding: Pairs, dilation: Shape, groups: int
+) -> ArrayType:
     if x.ndim != w.ndim or x.ndim != len(strides) + 2 or x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise TypeError(
             f"a convolution in {groups} group(s) was asked of {x} with kernel {w}: the input needs groups * "

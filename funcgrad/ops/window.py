@@ -62,7 +62,7 @@ def _inside(shape: Shape, padding: Sequence[tuple[int, int]]) -> tuple[tuple[sli
 
 def _cut(total: np.ndarray, shape: Shape, padding: Sequence[tuple[int, int]]) -> np.ndarray:
     """The unpadded part of an array."""
-    if total.shape == shape:
+    if not any(a or b for a, b in padding):
         return total
     found = np.zeros(shape, total.dtype)
     to, source = _inside(shape, padding)
