@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Routine
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -164,7 +165,7 @@ def _plain(params: Params) -> Params:
 
 
 def _bilinear(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any], transposes: Callable[..., list[Any]],
-              batch: Callable[..., Any], samples: Callable[..., Any]) -> Primitive:  # fmt: skip
+              batch: Callable[..., Any], samples: Callable[..., Any], kernel: Routine) -> Primitive:  # fmt: skip
     def jvp(tangents: Sequence[Any], ans: Any, args: Sequence[Any], params: Params) -> Any:
         (a, b), (ta, tb) = args, tangents
         terms = [] if ta is None else [primitive(ta, b, **params)]
@@ -176,7 +177,7 @@ def _bilinear(name: str, impl: Callable[..., Any], type_rule: Callable[..., Any]
         found = transposes(ct, args, params, wanted)
         return [None if f is None else convert(f, type_of(a).dtype) for f, a in zip(found, args, strict=True)]
 
-    primitive = register(Primitive(name, impl, type_rule, jvp, vjp, batch, samples=samples))
+    primitive = register(Primitive(name, impl, type_rule, jvp, vjp, batch, samples=samples, kernel=kernel))
     return primitive
 
 
@@ -309,10 +310,8 @@ def _kernel_samples(rng: np.random.Generator) -> list[Any]:
     ]
 
 
-conv: Primitive = _bilinear("conv", _conv_impl, _conv_type, _conv_transposes, _conv_batch, _conv_samples)
+conv: Primitive = _bilinear("conv", _conv_impl, _conv_type, _conv_transposes, _conv_batch, _conv_samples, Routine("convolution", "value"))
 conv_input: Primitive = _bilinear(
-    "conv_input", _input_impl, _input_type, _input_transposes, _input_batch, _input_samples
-)
+    "conv_input", _input_impl, _input_type, _input_transposes, _input_batch, _input_samples, Routine("convolution", "input"))
 conv_kernel: Primitive = _bilinear(
-    "conv_kernel", _kernel_impl, _kernel_type, _kernel_transposes, _kernel_batch, _kernel_samples
-)
+    "conv_kernel", _kernel_impl, _kernel_type, _kernel_transposes, _kernel_batch, _kernel_samples, Routine("convolution", "kernel"))
