@@ -7,87 +7,16 @@ with dilation in the transposed direction.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from funcgrad.compile import conv_text as text
-from funcgrad.compile import vectors
+from funcgrad.compile import conv_winograd, vectors
+from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
-from funcgrad.core.types import array_type
 
-Params = dict[str, Any]
 ROOM = vectors.SLOT_BYTES - 4096
 PACKED = 384 << 10
 """Bytes of packed input that a block may have: they stay in the cache beside the weights."""
-
-
-@dataclass(eq=False)
-class RoutineStep:
-    """A native step: see NativeStep of executor.py, which it becomes."""
-
-    text: str
-    pointers: list[Var]
-    words: list[Any]
-    units: int
-    reads: list[Var]
-    writes: list[Var]
-    label: str
-    work: float
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """A convolution of images: x (images, groups * channels, height, width), y (images, groups * outs, out_height, out_width)."""
-
-    kind: str
-    images: int
-    groups: int
-    channels: int
-    height: int
-    width: int
-    outs: int
-    out_height: int
-    out_width: int
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
-    dilation: tuple[int, int]
-
-    @property
-    def lanes(self) -> int:
-        return text.vector(self.kind)[1]
-
-    @property
-    def size(self) -> int:
-        return text.vector(self.kind)[2]
-
-    @property
-    def taps(self) -> int:
-        return math.prod(self.kernel)
-
-
-def geometry(x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], dtype: np.dtype, params: Params) -> Geometry | None:
-    """The sizes of a convolution with one or two spatial axes; None for others, and for negative padding."""
-    rank = len(x) - 2
-    if rank not in (1, 2) or any(a < 0 or b < 0 for a, b in params["padding"]) or dtype.char not in "fd":
-        return None
-    one = rank == 1
-    space, out, window = ((1, *s) if one else s for s in (x[2:], y[2:], w[2:]))
-    groups = params["groups"]
-    lift = lambda name, other: (other, *params[name]) if one else tuple(params[name])  # noqa: E731
-    return Geometry(
-        f"f{8 * dtype.itemsize}", x[0], groups, x[1] // groups, *space, w[0] // groups, *out, tuple(window),
-        lift("strides", 1), lift("padding", (0, 0)), lift("dilation", 1),
-    )  # fmt: skip
-
-
-def tile(count: int, most: int) -> int:
-    """How many pixels to take at a time: at most `most`, and so that the last tile overlaps little."""
-    return -(-count // -(-count // most))
 
 
 def panels_for(outs: int, pixels: int, lanes: int) -> tuple[int, int]:
@@ -97,16 +26,12 @@ def panels_for(outs: int, pixels: int, lanes: int) -> tuple[int, int]:
     return (2, tile(pixels, 14)) if outs > lanes else (1, tile(pixels, 14))
 
 
-def _scratch(kind: str, count: int) -> Var:
-    return Var(array_type((count,), np.dtype(np.float32 if kind == "f32" else np.float64)))
-
-
 def packed_weights(g: Geometry, w: Var, panel: int, turned: bool) -> tuple[RoutineStep, Var, int]:
     """The step that packs weights, where to, and how many panels a group has."""
     out, inner = (g.channels, g.outs) if turned else (g.outs, g.channels)
     panels = -(-out // panel)
     count = g.groups * panels * g.taps * inner * panel
-    packed = _scratch(g.kind, count + 64)
+    packed = scratch_var(g.kind, count + 64)
     words = [vectors.scratch_pool(), out, inner, g.taps, panels, int(turned)]
     source = text.weights(g.kind, panel, turned)
     work = count / max(g.groups * panels, 1)
@@ -123,8 +48,18 @@ def _block(rows: int, images: int, fits: Callable[[int], bool]) -> int:
     return -(-rows // -(-rows // found))
 
 
+def _winograd(g: Geometry, source: Var, w: Var, target: Var, turned: bool) -> list[RoutineStep] | None:
+    first, packed, panels = packed_weights(g, w, conv_winograd.PANEL, turned)
+    found = conv_winograd.steps(g, source, packed, panels, target, turned)
+    return None if found is None else [first, *found]
+
+
 def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     """The steps of y = conv(x, w)."""
+    if conv_winograd.fits(g, g.channels, g.outs, (g.out_height, g.out_width)):
+        found = _winograd(g, x, w, y, False)
+        if found is not None:
+            return found
     panels, rows = panels_for(g.outs, g.out_width, g.lanes)
     panel = panels * g.lanes
     pitch = (g.width + sum(g.pads[1])) * g.channels
@@ -157,6 +92,10 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
 
 def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     """The steps of x = conv_input(y, w)."""
+    if conv_winograd.fits(g, g.outs, g.channels, (g.height, g.width)):
+        found = _winograd(g, y, w, x, True)
+        if found is not None:
+            return found
     if any(s > 1 and d > 1 for s, d in zip(g.strides, g.dilation, strict=True)) or g.width < g.strides[1]:
         return None
     panels, rows = panels_for(g.channels, g.width // g.strides[1], g.lanes)
@@ -220,7 +159,7 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     at = -(-(packed * g.lanes * g.size + tail) // 64) * 64
     if at + (second + g.lanes * wide) * g.lanes * g.size > ROOM or g.taps * g.lanes > ROOM // 64:
         return None
-    sums = _scratch(g.kind, parts * g.groups * each + 64)
+    sums = scratch_var(g.kind, parts * g.groups * each + 64)
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images, parts, wide,
         stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second, stored // rows, wide // panel,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.compile import conv
-from funcgrad.compile.conv import RoutineStep
+from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.core.lowering import Routine
 from funcgrad.core.program import Var
 

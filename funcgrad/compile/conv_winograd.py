@@ -1,0 +1,230 @@
+"""Winograd's convolutions F(4x4, 3x3) of float32: 36 multiplications for 16 results of 9 products each.
+
+Tiles of 6 x 6 pixels and the kernels are transformed by small matrices; between them are 36 products of matrices over channels.
+Points 0, 1, -1, 2, -2 and infinity: the error is about 1e-5 of the largest result (tests/test_convolution_native.py), a few
+times that of the direct sum. The setting `allow_winograd` switches it off for Programs that are compiled afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from funcgrad.compile import vectors
+from funcgrad.compile.conv_text import Lines, indented, kernel, pack_rows, product, zeros
+from funcgrad.compile.conv_types import Geometry, RoutineStep, scratch_var, tile
+from funcgrad.core.program import Var
+
+POINTS = 36
+TILE = 4
+LANES = 16
+PANEL = 32
+TILES = 28
+"""Tiles of a block at most: their transforms stay in the cache."""
+ROOM = vectors.SLOT_BYTES - 4096
+allowed: list[bool] = [True]
+"""The setting `allow_winograd`."""
+
+
+def _numbers(**values: float) -> Lines:
+    return [f"{name} = spread_f32x16(f32({value}))" for name, value in values.items()]
+
+
+def _input_line(d: Sequence[str], t: Sequence[str], n: str) -> Lines:
+    """Six values along a line, transformed."""
+    d0, d1, d2, d3, d4, d5 = d
+    return [
+        f"{t[0]} = four * {d0} - five * {d2} + {d4}",
+        f"e{n} = {d4} - four * {d2}", f"f{n} = {d3} - four * {d1}", f"{t[1]} = e{n} + f{n}", f"{t[2]} = e{n} - f{n}",
+        f"g{n} = {d4} - {d2}", f"h{n} = two * ({d3} - {d1})", f"{t[3]} = g{n} + h{n}", f"{t[4]} = g{n} - h{n}",
+        f"{t[5]} = four * {d1} - five * {d3} + {d5}",
+    ]  # fmt: skip
+
+
+def _output_line(m: Sequence[str], o: Sequence[str], n: str) -> Lines:
+    m0, m1, m2, m3, m4, m5 = m
+    return [
+        f"e{n} = {m1} + {m2}", f"f{n} = {m1} - {m2}", f"g{n} = {m3} + {m4}", f"h{n} = {m3} - {m4}",
+        f"{o[0]} = {m0} + e{n} + g{n}", f"{o[1]} = f{n} + two * h{n}", f"{o[2]} = e{n} + four * g{n}",
+        f"{o[3]} = f{n} + eight * h{n} + {m5}",
+    ]  # fmt: skip
+
+
+def _kernel_line(g: Sequence[str], u: Sequence[str], n: str) -> Lines:
+    g0, g1, g2 = g
+    return [
+        f"{u[0]} = quarter * {g0}",
+        f"e{n} = sixth * ({g0} + {g2})", f"f{n} = sixth * {g1}", f"{u[1]} = zero - e{n} - f{n}", f"{u[2]} = f{n} - e{n}",
+        f"g{n} = small * {g0} + sixth * {g2}", f"h{n} = twelfth * {g1}", f"{u[3]} = g{n} + h{n}", f"{u[4]} = g{n} - h{n}",
+        f"{u[5]} = one * {g2}",
+    ]  # fmt: skip
+
+
+# ---- the kernels' transforms ----
+
+WEIGHT_WORDS = ["pool", "channels", "chunks", "flip"]
+"""chunks: of 16 channels, a unit each for every panel; flip: 8 to read the window backwards, else 0, with `sign` -1 or 1."""
+
+
+@lru_cache(maxsize=4)
+def weights(flipped: bool) -> str:
+    """Packed weights (panel, window, in, 32) transformed, (panel, 36, in, 32)."""
+    lines = []
+    for i in range(3):
+        for j in range(3):
+            k = 8 - (3 * i + j) if flipped else 3 * i + j
+            lines.append(f"g{i}{j} = load_f32x16(packed, ((panel * 9 + {k}) * channels + c) * {PANEL} + v * {LANES})")
+    for j in range(3):
+        lines += _kernel_line([f"g{i}{j}" for i in range(3)], [f"t{i}{j}" for i in range(6)], f"a{j}")
+    for i in range(6):
+        lines += _kernel_line([f"t{i}{j}" for j in range(3)], [f"u{i}{j}" for j in range(6)], f"b{i}")
+        lines += [
+            f"store_f32x16(spectrum, ((panel * {POINTS} + {6 * i + j}) * channels + c) * {PANEL} + v * {LANES}, u{i}{j})"
+            for j in range(6)
+        ]
+    body = [
+        *_numbers(zero=0.0, one=1.0, quarter=1 / 4, sixth=1 / 6, twelfth=1 / 12, small=1 / 24),
+        "for u in range(lo, hi):",
+        "    panel = quotient_of(u, chunks)",
+        f"    start = remainder_of(u, chunks) * {LANES}",
+        f"    for c in range(start, min(start + {LANES}, channels)):",
+        f"        for v in range({PANEL // LANES}):",
+        *indented(lines, 3),
+    ]
+    return kernel(WEIGHT_WORDS, ["packed", "spectrum"], body)
+
+
+# ---- the convolution ----
+
+WORDS = [
+    "pool", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "across", "count", "panels", "pad_y",
+    "left", "pitch", "packed", "spectrum_at", "sums_at", "result_at", "tiles",
+]  # fmt: skip
+"""block: rows of tiles of a unit; across: tiles along a row; count: tiles of a unit."""
+
+
+@lru_cache(maxsize=64)
+def convolution(rows: int, channels: int) -> str:
+    """The convolution in blocks of rows of tiles: transform, multiply, transform back, for one panel of channels at a time."""
+    forwards, backwards = [], []
+    for i in range(6):
+        d = [f"d{i}{j}" for j in range(6)]
+        forwards += [f"d{i}{j} = load_f32x16(rows_of_input, at + {i} * pitch + {j * channels})" for j in range(6)]
+        forwards += _input_line(d, [f"t{i}{j}" for j in range(6)], f"a{i}")
+    for j in range(6):
+        forwards += _input_line([f"t{i}{j}" for i in range(6)], [f"v{i}{j}" for i in range(6)], f"b{j}")
+        forwards += [f"store_f32x16(spectrum, ({6 * i + j} * count + t) * {channels} + c, v{i}{j})" for i in range(6)]
+    for i in range(6):
+        backwards += [f"m{i}{j} = load_f32x16(sums, ({6 * i + j} * count + t) * {PANEL} + v)" for j in range(6)]
+        backwards += _output_line([f"m{i}{j}" for j in range(6)], [f"p{i}{j}" for j in range(4)], f"c{i}")
+    for j in range(4):
+        backwards += _output_line([f"p{i}{j}" for i in range(6)], [f"o{i}{j}" for i in range(4)], f"d{j}")
+        backwards += [f"store_f32x16(result, to + ({i} * across * 4 + {j}) * {PANEL}, o{i}{j})" for i in range(4)]
+    sums = product(
+        "f32", rows, PANEL // LANES, channels, [("c", str(channels))], "spectrum", "w",
+        f"(point * count + x) * {channels} + c", f"((panel * {POINTS} + point) * {channels} + c) * {PANEL}", None,
+        f"store_f32x16(sums, (point * count + x + {{t}}) * {PANEL} + {{v}}, {{value}})",
+    )  # fmt: skip
+    body = [
+        "rows_of_input = scratch + 0", "spectrum = scratch + spectrum_at", "sums = scratch + sums_at", "result = scratch + result_at",
+        *_numbers(two=2.0, four=4.0, five=5.0, eight=8.0),
+        "for u in range(lo, hi):",
+        *indented([
+            "image = quotient_of(u, blocks)",
+            "first = remainder_of(u, blocks) * block * 4",
+            "here = min(block * 4, out_height - first)",
+            "top = first - pad_y",
+            *zeros("f32", "rows_of_input", "packed"),
+            *pack_rows("f32", "top", "(block * 4 + 2)", "channels", "rows_of_input", "left", "pitch", "channels", "channels",
+                       "height * width", "width", "(input + image * channels * height * width * 4)", "height"),
+            "for ty in range(block):",
+            "    for tx in range(across):",
+            *indented([
+                "t = ty * across + tx",
+                f"for cv in range({channels // LANES}):",
+                f"    c = cv * {LANES}",
+                f"    at = ty * 4 * pitch + tx * {4 * channels} + c",
+                *indented(forwards),
+            ], 2),
+            "for panel in range(panels):",
+            *indented([
+                f"for point in range({POINTS}):",
+                "    for tile in range(tiles):",
+                f"        x = min(tile * {rows}, count - {rows})",
+                *indented(sums, 2),
+                "for ty in range(block):",
+                "    for tx in range(across):",
+                f"        for vector in range({PANEL // LANES}):",
+                *indented([
+                    "t = ty * across + tx", f"v = vector * {LANES}", f"to = (ty * 4 * across * 4 + tx * 4) * {PANEL} + v", *backwards,
+                ], 3),
+                "for row in range(here):",
+                f"    for q in range(quotient_of(out_width + {LANES - 1}, {LANES})):",
+                *[
+                    f"        unpack_f32x16(result + ((row * across * 4 + q * {LANES}) * {PANEL} + {v}) * 4, {PANEL}, out_width - q * "
+                    f"{LANES}, y + ((image * outs + panel * {PANEL} + {v}) * out_height * out_width + (first + row) * out_width + q * "
+                    f"{LANES}) * 4, out_height * out_width, outs - panel * {PANEL} - {v})"
+                    for v in range(0, PANEL, LANES)
+                ],
+            ]),
+        ]),
+    ]  # fmt: skip
+    return kernel(WORDS, ["input", "w", "y"], body)
+
+
+def fits(g: Geometry, channels: int, outs: int, window_out: tuple[int, int]) -> bool:
+    """Whether Winograd is allowed and faster: 3 x 3 of float32 without strides, enough channels, and weights whose transforms
+    do not outgrow the cache by far."""
+    return (
+        allowed[0]
+        and g.kind == "f32"
+        and g.groups == 1
+        and g.kernel == (3, 3)
+        and g.strides == (1, 1)
+        and g.dilation == (1, 1)
+        and channels % LANES == 0
+        and channels >= 32
+        and outs >= 32
+        and channels * outs <= 1 << 17
+        and min(window_out) >= TILE
+    )
+
+
+def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -> list[RoutineStep] | None:
+    """The steps of y = conv(x, w), or with `turned` of what y pulls back: then x is the cotangent and g is seen from there."""
+    channels, outs = (g.outs, g.channels) if turned else (g.channels, g.outs)
+    height, width = (g.out_height, g.out_width) if turned else (g.height, g.width)
+    out_height, out_width = (g.height, g.width) if turned else (g.out_height, g.out_width)
+    pad_y, left = (2 - g.pads[0][0], 2 - g.pads[1][0]) if turned else (g.pads[0][0], g.pads[1][0])
+    if min(pad_y, left) < 0:
+        return None
+    across, down = -(-out_width // TILE), -(-out_height // TILE)
+    block = _block(down, across, TILES if channels <= 128 else TILES // 2)
+    count, pixels = block * across, max(across * 4 + 2, width + left)
+    pitch = pixels * channels
+    packed_vectors = -(-(block * 4 + 2) * pitch // LANES)
+    spectrum_at = (packed_vectors + (channels + 2)) * LANES * 4
+    sums_at = spectrum_at + POINTS * count * channels * 4
+    result_at = sums_at + POINTS * count * PANEL * 4
+    if result_at + (block * 4 * across * 4 + LANES) * PANEL * 4 > ROOM:
+        return None
+    chunks = -(-channels // LANES)
+    spectrum = scratch_var("f32", panels * POINTS * channels * PANEL + 64)
+    words = [vectors.scratch_pool(), channels, chunks, 8 if turned else 0]
+    first = RoutineStep(weights(turned), [packed, spectrum], words, panels * chunks, [packed], [spectrum], "winograd weights",
+                        LANES * PANEL * POINTS / 8)  # fmt: skip
+    blocks = -(-down // block)
+    rows = tile(count, 14)
+    words = [
+        vectors.scratch_pool(), channels, height, width, outs, out_height, out_width, block, blocks, across, count, panels, pad_y, left,
+        pitch, packed_vectors, spectrum_at, sums_at, result_at, -(-count // rows),
+    ]  # fmt: skip
+    work = POINTS * count * channels * outs / 16 * 1.5
+    source = convolution(rows, channels)
+    return [first, RoutineStep(source, [x, spectrum, y], words, g.images * blocks, [x, spectrum], [y], "winograd", work)]
+
+
+def _block(down: int, across: int, most: int) -> int:
+    """Rows of tiles of a unit: as many as hold at most so many tiles, without an empty row at the end if possible."""
+    largest = max(most // across, 1)
+    return min(range(1, min(largest, down) + 1), key=lambda n: (-(-down // n) * n - down, -n))
