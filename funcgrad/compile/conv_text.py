@@ -93,21 +93,25 @@ def weights(kind: str, panel: int, turned: bool) -> str:
     name, lanes, size = vector(kind)
     if turned:
         source = f"w + ((group * inner + c) * out * taps + (panel * {panel} + v * {lanes}) * taps + q * {lanes}) * {size}"
-        row_step, columns = "taps", "taps"
+        row_step, together = "taps", "1"
     else:
         source = f"w + ((group * out + panel * {panel} + v * {lanes}) * inner * taps + c * taps + q * {lanes}) * {size}"
-        row_step, columns = "inner * taps", "taps"
+        row_step, together = "inner * taps", str(lanes)
     body = [
         "for u in range(lo, hi):",
         "    group = quotient_of(u, panels)",
         "    panel = remainder_of(u, panels)",
         f"    for v in range({panel // lanes}):",
-        "        for c in range(inner):",
-        f"            for q in range(quotient_of({columns} + {lanes - 1}, {lanes})):",
-        f"                pack_{name}({source}, {row_step}, out - panel * {panel} - v * {lanes}, taps - q * {lanes}, scratch + q * "
+        f"        for part in range(quotient_of(inner + {together} - 1, {together})):",
+        f"            c = part * {together}",
+        f"            many = min({together}, inner - c)",
+        f"            for q in range(quotient_of(many * taps + {lanes - 1}, {lanes})):",
+        f"                pack_{name}({source}, {row_step}, out - panel * {panel} - v * {lanes}, many * taps - q * {lanes}, scratch + q * "
         f"{lanes * lanes * size}, {lanes}, {lanes})",
         "            for k in range(taps):",
-        f"                store_{name}(packed, ((u * taps + k) * inner + c) * {panel} + v * {lanes}, load_{name}(scratch, k * {lanes}))",
+        "                for i in range(many):",
+        f"                    store_{name}(packed, ((u * taps + k) * inner + c + i) * {panel} + v * {lanes}, "
+        f"load_{name}(scratch, (i * taps + k) * {lanes}))",
     ]
     return kernel(WEIGHT_WORDS, ["w", "packed"], body)
 

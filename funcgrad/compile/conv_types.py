@@ -13,6 +13,8 @@ from funcgrad.core.program import Var
 from funcgrad.core.types import array_type
 
 Params = dict[str, Any]
+allow_winograd: list[bool] = [True]
+"""The setting of that name: whether convolutions may be Winograd's (conv_winograd.py)."""
 
 
 @dataclass(eq=False)
