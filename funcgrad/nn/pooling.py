@@ -12,7 +12,7 @@ from funcgrad.core.tracing import dtype_of, shape_of
 from funcgrad.nn.axes import Shape, Size, moved, per_axis, with_batch, without_batch
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops import elementwise as e
-from funcgrad.ops.basics import reshape
+from funcgrad.ops.basics import reduce_sum, reshape
 from funcgrad.ops.conv import extent
 from funcgrad.ops.index import gather, scatter
 from funcgrad.ops.window import window_extreme, window_index, window_sum
@@ -191,6 +191,9 @@ def adaptive_avg_pool(input: Any, output_size: Any, rank: int = 2) -> Any:
     x, added = with_batch(f"adaptive_avg_pool{rank}d", array_operand(input), rank)
     space = shape_of(x)[2:]
     target = _target(f"adaptive_avg_pool{rank}d", output_size, space)
+    if all(m == 1 for m in target):
+        total = reduce_sum(x, axes=tuple(range(2, rank + 2)))
+        return wrap(without_batch(reshape(total, shape=(*shape_of(x)[:2], *target)) * (1 / math.prod(space)), added))
     count = np.ones((), np.int64)
     for n, m in zip(space, target, strict=True):
         count = np.multiply.outer(count, -(-(np.arange(1, m + 1) * n) // m) - np.arange(m) * n // m)

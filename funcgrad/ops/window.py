@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Routine
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -103,11 +104,14 @@ def _spread_impl(y: Any, *, shape: Shape, **params: Any) -> Any:
 def _search(x: np.ndarray, largest: bool, params: Params) -> tuple[np.ndarray, np.ndarray]:
     """The extreme of each window (nan if there is one), and the number of the place where it is first found."""
     out = windows(x.shape, params)
+    inside = _padded(np.ones(x.shape, bool), False, params["padding"])
     x = _padded(x, lowest(x.dtype, largest), params["padding"])
-    best, number = np.full(out, lowest(x.dtype, largest), x.dtype), np.zeros(out, np.int32)
+    best, number = np.full(out, lowest(x.dtype, largest), x.dtype), np.full(out, -1, np.int32)
     for n, at in enumerate(places(out, params)):
         seen = x[at]
         better = seen > best if largest else seen < best
+        # The first place inside the array counts even if its value is the lowest there is.
+        better |= (number < 0) & inside[at]
         if x.dtype.kind == "f":
             better |= np.isnan(seen) & ~np.isnan(best)
         best = np.where(better, seen, best)
@@ -211,6 +215,7 @@ window_sum: Primitive = linear(
     lambda ct, args, params: window_spread(ct, shape=type_of(args[0]).shape, **params),
     _batch_one,
     _samples(),
+    kernel=Routine("window", "sum"),
 )
 window_spread: Primitive = linear(
     "window_spread",
@@ -219,6 +224,7 @@ window_spread: Primitive = linear(
     lambda ct, args, params: window_sum(ct, **{k: params[k] for k in SETTINGS}),
     _batch_spread,
     lambda rng: [((array(rng, windows((4, 5), p)),), {**p, "shape": (4, 5)}) for p in (_FIRST, _SECOND)],
+    kernel=Routine("window", "spread"),
 )
 window_scatter: Primitive = linear(
     "window_scatter",
@@ -227,6 +233,7 @@ window_scatter: Primitive = linear(
     lambda ct, args, params: window_gather(ct, args[1], **params),
     lambda size, batched, args, params: (window_scatter(*_both(size, batched, args), **_up(params)), True),
     _pair_samples(True),
+    kernel=Routine("window", "scatter"),
 )
 window_gather: Primitive = linear(
     "window_gather",
@@ -245,6 +252,7 @@ window_extreme: Primitive = register(
         _extreme_vjp,
         lambda size, batched, args, params: (window_extreme(args[0], **_up(params)), True),
         samples=_samples(largest=True),
+        kernel=Routine("window", "extreme"),
     )
 )
 window_index: Primitive = register(
@@ -257,6 +265,7 @@ window_index: Primitive = register(
         # The places count from the start of the batch: each example's own count from its start.
         batch=lambda size, batched, args, params: (_own_places(window_index(args[0], **_up(params)), args[0]), True),
         samples=_samples(largest=True),
+        kernel=Routine("window", "index"),
     )
 )
 """The flat place in x of each window's extreme."""
