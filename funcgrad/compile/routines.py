@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.compile import conv, windows
+from funcgrad.compile import attention, conv, windows
 from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.core.lowering import Routine
 from funcgrad.core.program import Var
 
 LOWERINGS: dict[str, Callable[[str, dict[str, Any], Sequence[Var], Sequence[Var]], list[RoutineStep] | None]] = {
     "convolution": lambda form, params, inputs, outs: conv.lower(form, params, inputs, outs[0]),
+    "attention": attention.lower,
     "window": lambda form, params, inputs, outs: windows.lower(form, params, inputs, outs[0]),
 }
 
