@@ -117,6 +117,10 @@ def test_arguments_that_are_views_and_special_values():
     f = fg.jit(lambda x, w: conv(x.transpose(0, 2, 1, 3)[:, :, ::2], w[::-1] * 2, **params))
     want = conv(x.transpose(0, 2, 1, 3)[:, :, ::2].astype("d"), w[::-1].astype("d") * 2, **params)
     assert error(f(x, w), want) < 2e-6
+    line = {k: v if k == "groups" else v[:1] for k, v in params.items()}
+    flat = fg.jit(lambda x, w: conv(x.reshape(4, 6, 21), w.reshape(5, 6, 3), **line))
+    small = RNG.normal(size=(5, 6, 3, 1)).astype("f")
+    assert error(flat(x, small), conv(x.reshape(4, 6, 21).astype("d"), small[..., 0].astype("d"), **line)) < 2e-6
     x[0, 0, 0, 0] = np.nan
     have = fg.jit(lambda x, w: conv(x, w, **params))(x, RNG.normal(size=(2, 6, 3, 3)).astype("f"))
     assert np.isnan(have[0, :, :2, :2]).all()

@@ -119,13 +119,16 @@ class Executable:
     def _entries(self, step: Step) -> list[Entry]:
         eq = step.equation
         if not isinstance(step, Kernel) and isinstance(eq.primitive.kernel, Routine) and eq not in self.lowered.host:
-            bases = [self.lowered.sources[a].base for a in eq.inputs if isinstance(a, Var)]
-            found = routines.lower(eq.primitive.kernel, eq.params, [b for b in bases if isinstance(b, Var)], eq.outputs)
+            inputs = [a for a in eq.inputs if isinstance(a, Var)]
+            found = routines.lower(eq.primitive.kernel, eq.params, inputs, eq.outputs)
             if found is not None:
+                # An input may be a reshaped view of what lies in memory.
+                base = {a: b for a in inputs if isinstance(b := self.lowered.sources[a].base, Var)}
                 return [
                     NativeStep(
-                        r.text, [(v, 0) for v in r.pointers], _bits(r.words), r.units,
-                        max(int(GRAIN_WORK / max(r.work, 1.0)), 1), r.reads, r.writes, r.label, r.work * r.units,
+                        r.text, [(base.get(v, v), 0) for v in r.pointers], _bits(r.words), r.units,
+                        max(int(GRAIN_WORK / max(r.work, 1.0)), 1), [base.get(v, v) for v in r.reads], r.writes, r.label,
+                        r.work * r.units,
                     )
                     for r in found
                 ]  # fmt: skip
