@@ -39,12 +39,17 @@ def test_the_kernels_are_native_and_right(size, dtype, causal):
         out, total = attention(*wide, **params)
         back = attention_back(*wide[:3], total, delta.astype("d"), g.astype("d"), *wide[3:], **params)
         total = total.astype(dtype)
-        for f, args, want in [(attention, (q, k, v, *more), (out, total)), (attention_back, (q, k, v, total, delta, g, *more), back)]:
-            program, _ = trace_program(lambda *a: f(*a, **params), [type_of(a) for a in args], "f")  # noqa: B023
+        for f, args, want in [
+            (attention, (q, k, v, *more), (out, total)),
+            (attention_back, (q, k, v, total, delta, g, *more), back),
+        ]:
+            program, _ = trace_program(lambda *a: f(*a, **params), [type_of(a) for a in args], "f")
             made = executable(program)
             assert not made.host
             for have, true in zip(made(args), want, strict=True):
-                np.testing.assert_allclose(have, true, rtol=0, atol=(2e-5 if dtype == "f" else 1e-12) * max(np.abs(true).max(), 1))
+                np.testing.assert_allclose(
+                    have, true, rtol=0, atol=(2e-5 if dtype == "f" else 1e-12) * max(np.abs(true).max(), 1)
+                )
 
 
 @pytest.mark.parametrize("case", range(8))
@@ -88,8 +93,8 @@ def test_second_derivatives_and_batches(masked):
         return fg.numpy.einsum("bhts,bhse->bhte", fg.nn.softmax(s if mask is None else s + mask), v)
 
     for f in (lambda *a: sdpa(*a, mask), plain):
-        loss = lambda q, k, v: (f(q, k, v) ** 3).sum()  # noqa: B023
-        slope = lambda *a: sum((g**2).sum() for g in fg.grad(loss, (0, 1, 2))(*a))  # noqa: B023
+        loss = lambda q, k, v: (f(q, k, v) ** 3).sum()
+        slope = lambda *a: sum((g**2).sum() for g in fg.grad(loss, (0, 1, 2))(*a))
         found = [*fg.grad(slope, (0, 1, 2))(q, k, v), fg.jvp(loss, (q, k, v), (k[:, :, :4], k, v))[1]]
         found += [fg.jvp(slope, (q, k, v), (q, k, v))[1]]
         if f is not plain:
@@ -98,7 +103,10 @@ def test_second_derivatives_and_batches(masked):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9)
     qs = RNG.normal(size=(3, *q.shape))
     for axes, args in [((0, None, None), (qs, k, v)), ((None, 0, None), (q, RNG.normal(size=(3, *k.shape)), v))]:
-        both = [fg.vmap(fg.grad(lambda *a: (f(*a) ** 2).sum(), (0, 1, 2)), axes)(*args) for f in (lambda *a: sdpa(*a, mask), plain)]  # noqa: B023
+        both = [
+            fg.vmap(fg.grad(lambda *a: (f(*a) ** 2).sum(), (0, 1, 2)), axes)(*args)
+            for f in (lambda *a: sdpa(*a, mask), plain)
+        ]
         for a, b in zip(*both, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-9)
 
@@ -109,7 +117,9 @@ def test_dropout_is_composed():
     ones = np.ones_like(v)
     found = np.asarray(sdpa(q, k, ones, dropout_p=0.4, rng=key))
     assert np.ptp(found) > 0.1
-    many = np.asarray(sdpa(np.zeros((1, 1, 500, 4)), np.zeros((1, 1, 400, 4)), np.ones((1, 1, 400, 1)), dropout_p=0.4, rng=key))
+    many = np.asarray(
+        sdpa(np.zeros((1, 1, 500, 4)), np.zeros((1, 1, 400, 4)), np.ones((1, 1, 400, 1)), dropout_p=0.4, rng=key)
+    )
     assert abs(many.mean() - 1) < 0.01
     with pytest.raises(ValueError, match="needs rng"):
         sdpa(q, k, v, dropout_p=0.4)

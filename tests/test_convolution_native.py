@@ -70,7 +70,13 @@ def test_uneven_padding(uneven):
             assert error(compiled(f, *args)[0](args)[0], f(*args)) < 1e-14
 
 
-WINOGRAD = [(2, 32, 12, 12, 32, 1), (1, 48, 9, 11, 40, 1), (3, 64, 6, 7, 33, 0), (1, 32, 10, 5, 64, 2), (3, 400, 7, 6, 48, 1)]
+WINOGRAD = [
+    (2, 32, 12, 12, 32, 1),
+    (1, 48, 9, 11, 40, 1),
+    (3, 64, 6, 7, 33, 0),
+    (1, 32, 10, 5, 64, 2),
+    (3, 400, 7, 6, 48, 1),
+]
 
 
 @pytest.mark.parametrize(("n", "c", "h", "w", "o", "p"), WINOGRAD)
@@ -102,7 +108,7 @@ def test_bits_do_not_depend_on_threads_and_threads_may_share_a_program():
                 found.append(np.array(made(args)[0]))
         finally:
             fg.set_num_threads(2)
-        others = [threading.Thread(target=lambda: found.append(np.array(made(args)[0]))) for _ in range(4)]  # noqa: B023
+        others = [threading.Thread(target=lambda: found.append(np.array(made(args)[0]))) for _ in range(4)]
         for t in others:
             t.start()
         for t in others:

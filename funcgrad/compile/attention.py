@@ -98,7 +98,7 @@ def _by_query(kind: str, rows: int, masked: bool, causal: bool) -> Lines:
         ]
     if causal:
         lines += [
-            f"for j in range(max(start - first + 1, 0), here):",
+            "for j in range(max(start - first + 1, 0), here):",
             f"    for l in range({width}):",
             f"        at = j * {width} + l",
             f"        store_{kind}(scores, at, where(first + j <= start + l, load_{kind}(scores, at), {kind}(0.0 - inf)))",
@@ -234,7 +234,7 @@ def backward_keys(kind: str, rows: int, depth: int, deep: int, masked: bool, cau
     # A query's place in the kernel's first loop is at or after the block's first key.
     begin = "quotient_of(start * parts, queries)" if causal else "0"
     more = f" + load_{kind}(mask, mask_row + l)" if masked else ""
-    cut = f"first + j >= start + l" if causal else ""
+    cut = "first + j >= start + l" if causal else ""
     weight = f"exp_{kind}(load_{kind}(scores, j * {width} + l){more} - level)"
     if causal:
         weight = f"where({cut}, {weight}, {kind}(0.0))"
@@ -298,7 +298,9 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], outs: Sequen
     at = dict(zip(["first", "second", "scores", "other", "mask", "lines", "sums", "more"], places, strict=False))
     strides = _mask_strides(inputs[-1].type.shape) if masked else [0, 0, 0]
 
-    def step(text: Any, name: str, mine: int, others: int, pointers: Sequence[Var], written: Sequence[Var]) -> RoutineStep:
+    def step(
+        text: Any, name: str, mine: int, others: int, pointers: Sequence[Var], written: Sequence[Var]
+    ) -> RoutineStep:
         blocks, parts = -(-mine // width), -(-others // PART)
         rows = tile(min(others // parts, PART), 12)
         words = [
@@ -307,7 +309,9 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], outs: Sequen
         ]  # fmt: skip
         source = text(kind, rows, depth, deep, masked, bool(params["causal"]))
         work = width * others * (depth + deep) / 8.0
-        return RoutineStep(source, [*pointers, *written], words, b * heads * blocks, list(pointers), list(written), name, work)
+        return RoutineStep(
+            source, [*pointers, *written], words, b * heads * blocks, list(pointers), list(written), name, work
+        )
 
     if form == "value":
         return [step(forward, "attention", queries, keys, inputs, outs)]

@@ -35,7 +35,11 @@ def packed_weights(g: Geometry, w: Var, panel: int, turned: bool) -> tuple[Routi
     words = [vectors.scratch_pool(), out, inner, g.taps, panels, int(turned)]
     source = text.weights(g.kind, panel, turned)
     work = count / max(g.groups * panels, 1)
-    return RoutineStep(source, [w, packed], words, g.groups * panels, [w], [packed], "pack weights", work), packed, panels
+    return (
+        RoutineStep(source, [w, packed], words, g.groups * panels, [w], [packed], "pack weights", work),
+        packed,
+        panels,
+    )
 
 
 def _block(rows: int, images: int, fits: Callable[[int], bool]) -> int:
@@ -166,7 +170,9 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
         g.pads[1][0],
     ]  # fmt: skip
     work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
-    main = RoutineStep(text.gradient(g.kind, rows, panels), [x, y, sums], words, parts * g.groups, [x, y], [sums], "conv_kernel", work)
+    main = RoutineStep(
+        text.gradient(g.kind, rows, panels), [x, y, sums], words, parts * g.groups, [x, y], [sums], "conv_kernel", work
+    )
     blocks = -(-g.outs // g.lanes)
     words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, wide, stored, blocks]
     units = g.groups * blocks
@@ -187,5 +193,3 @@ def lower(name: str, params: Params, inputs: Sequence[Var], out: Var) -> list[Ro
     if name == "value":
         return forward(g, x, w, y)
     return backward(g, y, w, x) if name == "input" else kernel_gradient(g, x, y, w)
-
-

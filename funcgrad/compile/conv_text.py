@@ -92,7 +92,9 @@ def weights(kind: str, panel: int, turned: bool) -> str:
     """
     name, lanes, size = vector(kind)
     if turned:
-        source = f"w + ((group * inner + c) * out * taps + (panel * {panel} + v * {lanes}) * taps + q * {lanes}) * {size}"
+        source = (
+            f"w + ((group * inner + c) * out * taps + (panel * {panel} + v * {lanes}) * taps + q * {lanes}) * {size}"
+        )
         row_step, together = "taps", "1"
     else:
         source = f"w + ((group * out + panel * {panel} + v * {lanes}) * inner * taps + c * taps + q * {lanes}) * {size}"
@@ -264,7 +266,7 @@ def gradient(kind: str, rows: int, panels: int) -> str:
         *indented([
             "group = remainder_of(u, groups)",
             "part = quotient_of(u, groups)",
-            f"mine = u * kernel_y * kernel_x * stored * wide",
+            "mine = u * kernel_y * kernel_x * stored * wide",
             f"for z in range(quotient_of(kernel_y * kernel_x * stored * wide, {lanes})):",
             f"    store_{name}(sums, mine + z * {lanes}, spread_{name}({kind}(0.0)))",
             "for number in range(quotient_of(part * images, parts), quotient_of((part + 1) * images, parts)):",

@@ -62,7 +62,9 @@ class Geometry:
         return math.prod(self.kernel)
 
 
-def geometry(x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], dtype: np.dtype, params: Params) -> Geometry | None:
+def geometry(
+    x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], dtype: np.dtype, params: Params
+) -> Geometry | None:
     """The sizes of a convolution with one or two spatial axes; None for others, and for negative padding."""
     rank = len(x) - 2
     if rank not in (1, 2) or any(a < 0 or b < 0 for a, b in params["padding"]) or dtype.char not in "fd":

@@ -219,7 +219,9 @@ def transform(channels: int) -> str:
         "rows_of_input = scratch + 0",
         *_numbers(**_PIXEL_NUMBERS),
         "for u in range(lo, hi):",
-        *indented(["image = u + 0", "first = 0", *_forwards(channels, "spectrum", "u * block * across + ty * across + tx")]),
+        *indented(
+            ["image = u + 0", "first = 0", *_forwards(channels, "spectrum", "u * block * across + ty * across + tx")]
+        ),
     ]
     return kernel(WORDS, ["input", "spectrum"], body)
 
@@ -304,7 +306,10 @@ def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -
     ]  # fmt: skip
     work = POINTS * count * channels * outs / 16 * 1.5
     source = convolution(rows, channels)
-    return [first, RoutineStep(source, [x, spectrum, y], words, g.images * blocks, [x, spectrum], [y], "winograd", work)]
+    return [
+        first,
+        RoutineStep(source, [x, spectrum, y], words, g.images * blocks, [x, spectrum], [y], "winograd", work),
+    ]
 
 
 def _by_panels(images: int, sizes: list[int], across: int, down: int, panels: int, pad_y: int, left: int,
@@ -330,7 +335,23 @@ def _by_panels(images: int, sizes: list[int], across: int, down: int, panels: in
     words = [pool, *sizes, down, images, across, count, panels, pad_y, left, pitch, packed_vectors, 0, 0, 0, 0]
     first = RoutineStep(transform(channels), [x, spectrum], words, images, [x], [spectrum], "winograd tiles",
                         POINTS * tiles * channels / 4)  # fmt: skip
-    words = [pool, *sizes, down, images, across, count, panels, together, left, pitch, 0, 0, sums_at, result_at, -(-room // rows)]
+    words = [
+        pool,
+        *sizes,
+        down,
+        images,
+        across,
+        count,
+        panels,
+        together,
+        left,
+        pitch,
+        0,
+        0,
+        sums_at,
+        result_at,
+        -(-room // rows),
+    ]
     work = POINTS * count * channels * PANEL / 16 * 1.5
     source = multiply(rows, channels, turned)
     return [

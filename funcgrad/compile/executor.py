@@ -87,7 +87,9 @@ class Executable:
         self.simplified = simplify(program)
         self.lowered: Lowered = resolve(self.simplified)
         self.steps: list[Step] = fuse(self.lowered)
-        self.entries: list[Entry] = [e for s in self.steps for e in self._entries(s)]
+        made = [(s, e) for s in self.steps for e in self._entries(s)]
+        self.entries: list[Entry] = [e for _, e in made]
+        self.origins: list[Step] = [s for s, _ in made]
         self.inputs = list(self.simplified.inputs)
         self.outputs = list(self.lowered.outputs)
         self.constants = {v: np.ascontiguousarray(c).reshape(np.shape(c)) for v, c in self.simplified.constants}

@@ -17,6 +17,8 @@ LOWERINGS: dict[str, Callable[[str, dict[str, Any], Sequence[Var], Sequence[Var]
 }
 
 
-def lower(routine: Routine, params: dict[str, Any], inputs: Sequence[Var], outs: Sequence[Var]) -> list[RoutineStep] | None:
+def lower(
+    routine: Routine, params: dict[str, Any], inputs: Sequence[Var], outs: Sequence[Var]
+) -> list[RoutineStep] | None:
     """The native steps of an equation, in terms of its inputs, which lie in C order; None where NumPy does it."""
     return LOWERINGS[routine.family](routine.form, params, inputs, outs)

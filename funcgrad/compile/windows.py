@@ -18,7 +18,20 @@ from funcgrad.compile.conv_text import indented, kernel
 from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.core.program import Var
 
-WORDS = ["pool", "height", "width", "out_height", "out_width", "kernel_y", "kernel_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "low"]
+WORDS = [
+    "pool",
+    "height",
+    "width",
+    "out_height",
+    "out_width",
+    "kernel_y",
+    "kernel_x",
+    "pad_y",
+    "pad_x",
+    "dilation_y",
+    "dilation_x",
+    "low",
+]
 """low: what is below every value, as the bits of a float64."""
 
 
@@ -59,7 +72,7 @@ def extreme(kind: str, stride_y: int, stride_x: int, largest: bool) -> str:
     body = _rows(
         stride_y, stride_x,
         [f"store_{kind}(y, out_row + o, {join}(load_{kind}(y, out_row + o), load_{kind}(x, from_x + o * {stride_x})))"],
-        [f"for o in range(out_width):", f"    store_{kind}(y, out_row + o, {lowest})"], [],
+        ["for o in range(out_width):", f"    store_{kind}(y, out_row + o, {lowest})"], [],
     )  # fmt: skip
     return kernel(WORDS, ["x", "y"], body)
 
@@ -70,7 +83,7 @@ def total(kind: str, stride_y: int, stride_x: int) -> str:
     body = _rows(
         stride_y, stride_x,
         [f"store_{kind}(y, out_row + o, load_{kind}(y, out_row + o) + load_{kind}(x, from_x + o * {stride_x}))"],
-        [f"for o in range(out_width):", f"    store_{kind}(y, out_row + o, {kind}(0))"], [],
+        ["for o in range(out_width):", f"    store_{kind}(y, out_row + o, {kind}(0))"], [],
     )  # fmt: skip
     return kernel(WORDS, ["x", "y"], body)
 
@@ -100,7 +113,7 @@ def _search(kind: str, stride_x: int, largest: bool) -> tuple[list[str], list[st
         f"    store_{kind}(best, o, {lowest})",
         "    store_i64(found, o, 0 - 1)",
     ]
-    nan = f" | ((seen != seen) & (old == old))" if kind[0] == "f" else ""
+    nan = " | ((seen != seen) & (old == old))" if kind[0] == "f" else ""
     taps = [
         f"seen = load_{kind}(x, from_x + o * {stride_x})",
         f"old = load_{kind}(best, o)",
@@ -122,7 +135,9 @@ def index(kind: str, stride_y: int, stride_x: int, largest: bool) -> str:
     """The place in x of each window's extreme."""
     before, taps = _search(kind, stride_x, largest)
     at = f"plane + corner + o * {stride_x} + load_i64(found, o)"
-    body = _rows(stride_y, stride_x, taps, before, ["for o in range(out_width):", f"    store_i64(y, out_row + o, {at})"])
+    body = _rows(
+        stride_y, stride_x, taps, before, ["for o in range(out_width):", f"    store_i64(y, out_row + o, {at})"]
+    )
     return kernel(WORDS, ["x", "y"], body)
 
 
@@ -153,7 +168,12 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     if not plain or rank == 0 or any(v.type.dtype.kind not in "fiu" or v.type.dtype.char == "e" for v in (x, y)):
         return None
     last = lambda name, other: tuple(params[name][lead:]) if rank > 1 else (other, params[name][0])  # noqa: E731
-    window, strides, pads, dilation = last("window", 1), last("strides", 1), last("padding", (0, 0)), last("dilation", 1)
+    window, strides, pads, dilation = (
+        last("window", 1),
+        last("strides", 1),
+        last("padding", (0, 0)),
+        last("dilation", 1),
+    )
     space, result = (tuple(v.type.shape[lead:]) if rank > 1 else (1, v.type.shape[0]) for v in (x, y))
     if 16 * result[1] + 64 > vectors.SLOT_BYTES or any(a < 0 for a, _ in pads):
         return None
@@ -162,7 +182,7 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     if dtype.kind == "f":
         low = int(np.float64(-np.inf if largest else np.inf).view(np.int64))
     else:
-        low = int((np.iinfo(dtype).min if largest else np.iinfo(dtype).max)) & 0xFFFFFFFFFFFFFFFF
+        low = int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max) & 0xFFFFFFFFFFFFFFFF
         low -= (low >> 63) << 64
     words = [vectors.scratch_pool(), *space, *result, *window, *(a for a, _ in pads), *dilation, low]
     text = {

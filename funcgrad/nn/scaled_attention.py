@@ -36,7 +36,9 @@ def _check(q: Any, k: Any, v: Any, mask: Any, is_causal: bool, enable_gqa: bool)
         )
     if mask is not None and is_causal:
         raise ValueError("scaled_dot_product_attention takes attn_mask or is_causal=True, not both.")
-    if enable_gqa and (len(shapes[0]) < 3 or not shapes[1][-3] or shapes[0][-3] % shapes[1][-3] or shapes[1][-3] != shapes[2][-3]):
+    if enable_gqa and (
+        len(shapes[0]) < 3 or not shapes[1][-3] or shapes[0][-3] % shapes[1][-3] or shapes[1][-3] != shapes[2][-3]
+    ):
         raise ValueError(
             f"scaled_dot_product_attention(enable_gqa=True): the query's {shapes[0]} heads must be a multiple of the key's and "
             f"value's, got {shapes[1]} and {shapes[2]}."
@@ -114,7 +116,9 @@ def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: An
     args = [_four(x, lead) for x in (q, k, v)]
     if dropout_p:
         if rng is None:
-            raise ValueError(f"scaled_dot_product_attention(dropout_p={dropout_p}) needs rng, a key of funcgrad.random.")
+            raise ValueError(
+                f"scaled_dot_product_attention(dropout_p={dropout_p}) needs rng, a key of funcgrad.random."
+            )
         out = _whole(args, masks, factor, is_causal, dropout_p, rng)
     else:
         half = dtype == np.float16

@@ -82,7 +82,9 @@ def _back_impl(*args: Any, **params: Any) -> Any:
 def _type(q: ArrayType, k: ArrayType, v: ArrayType, *mask: ArrayType, **params: Any) -> Any:
     lead, (t, d), s = q.shape[:2], q.shape[2:], k.shape[2]
     fits = k.shape == (*lead, s, d) and v.shape[:3] == (*lead, s)
-    fits = fits and all(m.ndim == 4 and all(n in (1, w) for n, w in zip(m.shape, (*lead, t, s), strict=True)) for m in mask)
+    fits = fits and all(
+        m.ndim == 4 and all(n in (1, w) for n, w in zip(m.shape, (*lead, t, s), strict=True)) for m in mask
+    )
     if not fits or len({x.dtype for x in (q, k, v, *mask)}) != 1:
         raise TypeError(
             f"attention was asked of query {q}, key {k}, value {v}{f' and mask {mask[0]}' if mask else ''}; it takes (B, H, T, D), "
@@ -175,7 +177,9 @@ def _back_jvp(tangents: Sequence[Any], outs: Sequence[Any], args: Sequence[Any],
     ]
 
 
-def _vjp(cts: Sequence[Any], outs: Sequence[Any], args: Sequence[Any], params: Params, wanted: Sequence[bool]) -> list[Any]:
+def _vjp(
+    cts: Sequence[Any], outs: Sequence[Any], args: Sequence[Any], params: Params, wanted: Sequence[bool]
+) -> list[Any]:
     q, k, v, *mask = args
     out, total = outs
     g = zeros_like(out) if cts[0] is None else cts[0]
@@ -247,12 +251,27 @@ def _back_samples(rng: np.random.Generator) -> list[Any]:
 
 attention: Primitive = register(
     Primitive(
-        "attention", _impl, _type, _jvp, _vjp, _batch, multiple=True, samples=_samples, kernel=Routine("attention", "value")
+        "attention",
+        _impl,
+        _type,
+        _jvp,
+        _vjp,
+        _batch,
+        multiple=True,
+        samples=_samples,
+        kernel=Routine("attention", "value"),
     )
 )
 attention_back: Primitive = register(
     Primitive(
-        "attention_back", _back_impl, _back_type, _back_jvp, None, _back_batch, multiple=True, samples=_back_samples,
+        "attention_back",
+        _back_impl,
+        _back_type,
+        _back_jvp,
+        None,
+        _back_batch,
+        multiple=True,
+        samples=_back_samples,
         kernel=Routine("attention", "back"),
     )  # fmt: skip
 )

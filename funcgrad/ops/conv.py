@@ -8,7 +8,6 @@ of these in lax/convolution.py: an input dilation is conv_input, batch groups ar
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -105,7 +104,7 @@ def _input_impl(y: Any, w: Any, *, space: Shape, **params: Any) -> Any:
     total = np.zeros(
         (n, groups * w.shape[1], *(max(s + a + b, 0) for s, (a, b) in zip(space, padding, strict=True))), y.dtype
     )
-    for place in itertools.product(*map(range, window)) if math.prod(out) else ():
+    for place in np.ndindex(*window) if math.prod(out) else ():
         at = [
             slice(p * d, p * d + (m - 1) * s + 1, s)
             for p, d, m, s in zip(place, dilation, out, strides, strict=True)
@@ -310,8 +309,24 @@ def _kernel_samples(rng: np.random.Generator) -> list[Any]:
     ]
 
 
-conv: Primitive = _bilinear("conv", _conv_impl, _conv_type, _conv_transposes, _conv_batch, _conv_samples, Routine("convolution", "value"))
+conv: Primitive = _bilinear(
+    "conv", _conv_impl, _conv_type, _conv_transposes, _conv_batch, _conv_samples, Routine("convolution", "value")
+)
 conv_input: Primitive = _bilinear(
-    "conv_input", _input_impl, _input_type, _input_transposes, _input_batch, _input_samples, Routine("convolution", "input"))
+    "conv_input",
+    _input_impl,
+    _input_type,
+    _input_transposes,
+    _input_batch,
+    _input_samples,
+    Routine("convolution", "input"),
+)
 conv_kernel: Primitive = _bilinear(
-    "conv_kernel", _kernel_impl, _kernel_type, _kernel_transposes, _kernel_batch, _kernel_samples, Routine("convolution", "kernel"))
+    "conv_kernel",
+    _kernel_impl,
+    _kernel_type,
+    _kernel_transposes,
+    _kernel_batch,
+    _kernel_samples,
+    Routine("convolution", "kernel"),
+)

@@ -7,7 +7,6 @@ other's transposes too. All take `window`, `strides`, `padding` (pairs, may be n
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -75,7 +74,7 @@ def places(out: Shape, params: Params) -> Iterator[tuple[slice, ...]]:
     """For each place of the window, in C order, the slices of the padded array that all windows have there."""
     if 0 in out:
         return
-    for place in itertools.product(*map(range, params["window"])):
+    for place in np.ndindex(*params["window"]):
         yield tuple(
             slice(p * d, p * d + (n - 1) * s + 1, s)
             for p, d, n, s in zip(place, params["dilation"], out, params["strides"], strict=True)
