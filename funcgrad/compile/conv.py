@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from funcgrad.compile import conv_text as text
-from funcgrad.compile import conv_winograd, vectors
+from funcgrad.compile import conv_depthwise, conv_winograd, vectors
 from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
 
@@ -190,6 +190,9 @@ def lower(name: str, params: Params, inputs: Sequence[Var], out: Var) -> list[Ro
     g = geometry(x.type.shape, w.type.shape, y.type.shape, dtypes.pop(), params)
     if g is None:
         return None
+    if g.channels == g.outs == 1 and g.groups > 1:
+        text_of = {"value": conv_depthwise.forward, "input": conv_depthwise.backward, "kernel": conv_depthwise.gradient}[name]
+        return conv_depthwise.step(g, text_of, [a, b], out, name == "kernel")
     if name == "value":
         return forward(g, x, w, y)
     return backward(g, y, w, x) if name == "input" else kernel_gradient(g, x, y, w)

@@ -176,6 +176,38 @@ def _unpack(k: Any, kind: str, args: Sequence[Any]) -> Any:
     return zero
 
 
+def _split(k: Any, kind: str, args: Sequence[Any]) -> Any:
+    """split(source, count, even, odd): numbers that lie side by side (the first `count`, the others 0) as two vectors."""
+    b, n, size = k.b, lanes(kind), 4 if kind[:3] == "f32" else 8
+    source, count, *targets = args
+    vector = vector_type(kind)
+    pointer, load = vector.as_pointer(), _masked(k.module, "load", kind)
+    align = ir.Constant(ir.IntType(32), size)
+    nothing = ir.Constant(vector, [ir.Constant(vector.element, 0.0)] * n)
+    halves = [
+        b.call(load, [_at(b, source, ir.Constant(I64, first), size, pointer), align, _first(b, left, n), nothing])
+        for first, left in ((0, count), (n, b.sub(count, ir.Constant(I64, n))))
+    ]
+    for parity, target in enumerate(targets):
+        found = b.shuffle_vector(*halves, _mask(range(parity, 2 * n, 2)))
+        b.store(found, b.inttoptr(target, pointer), align=size)
+    return ir.Constant(I64, 0)
+
+
+def _merge(k: Any, kind: str, args: Sequence[Any]) -> Any:
+    """merge(even, odd, target, count): the opposite of split."""
+    b, n, size = k.b, lanes(kind), 4 if kind[:3] == "f32" else 8
+    even, odd, target, count = args
+    pointer, store = vector_type(kind).as_pointer(), _masked(k.module, "store", kind)
+    pair = [b.load(b.inttoptr(a, pointer), align=size) for a in (even, odd)]
+    align = ir.Constant(ir.IntType(32), size)
+    for first, left in ((0, count), (n, b.sub(count, ir.Constant(I64, n)))):
+        order = [(first + i) // 2 + n * ((first + i) % 2) for i in range(n)]
+        part = b.shuffle_vector(*pair, _mask(order))
+        b.call(store, [part, _at(b, target, ir.Constant(I64, first), size, pointer), align, _first(b, left, n)])
+    return ir.Constant(I64, 0)
+
+
 def _spread(k: Any, kind: str, args: Sequence[Any]) -> Any:
     """A vector of one number repeated."""
     b, n = k.b, lanes(kind)
@@ -194,7 +226,7 @@ def _total(k: Any, kind: str, args: Sequence[Any]) -> Any:
     return b.extract_element(v, ir.Constant(ir.IntType(32), 0))
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"pack": _pack, "unpack": _unpack, "spread": _spread, "total": _total}
+FUNCTIONS: dict[str, Callable[..., Any]] = {"pack": _pack, "unpack": _unpack, "split": _split, "merge": _merge, "spread": _spread, "total": _total}
 """By name without the kind: pack_f32x16(...)."""
 
 

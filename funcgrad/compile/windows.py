@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import vectors
-from funcgrad.compile.conv_text import indented, kernel
+from funcgrad.compile.conv_text import indented, kernel, vector
 from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.core.program import Var
 
@@ -31,14 +31,46 @@ WORDS = [
     "dilation_y",
     "dilation_x",
     "low",
+    "scratch_row",
 ]
-"""low: what is below every value, as the bits of a float64."""
+"""low: what is below every value, as the bits of a float64; scratch_row: bytes from scratch to what a split row takes."""
 
 
-def _rows(stride_y: int, stride_x: int, taps: Sequence[str], before: Sequence[str], after: Sequence[str]) -> list[str]:
-    """Goes over a plane's rows of results: `before` each, `taps` for each of its taps and results `o` (with `from_x` and `place`, the
-    place in the plane relative to the window's corner), `after`."""
+HALVES = ("f32", "f64")
+"""Kinds whose rows are split into even and odd places where the stride is 2: vectors then read what lies side by side."""
+
+
+def seen(kind: str, stride_x: int) -> str:
+    """The input's number that the current tap of window `o` sees."""
+    if stride_x == 2 and kind in HALVES:
+        return f"load_{kind}(halves, half + o)"
+    return f"load_{kind}(x, from_x + o * {stride_x})"
+
+
+def halved(kind: str, stride_x: int) -> tuple[list[str], list[str]]:
+    """The lines that split a row of `x`, and those that find a tap's half and place in it."""
+    if stride_x != 2 or kind not in HALVES:
+        return [], []
+    name, lanes, size = vector(kind)
     return [
+        f"for q in range(quotient_of(width + {2 * lanes - 1}, {2 * lanes})):",
+        f"    split_{name}(x + (plane + iy * width + q * {2 * lanes}) * {size}, width - q * {2 * lanes}, halves + q * {lanes * size}, "
+        f"halves + (room + q * {lanes}) * {size})",
+    ], [
+        "parity = shift & 1",
+        "half = parity * room + quotient_of(shift - parity, 2)",
+    ]  # fmt: skip
+
+
+def rows_of_windows(kind: str, stride_y: int, stride_x: int, taps: Sequence[str], before: Sequence[str], after: Sequence[str],
+                    reads: bool = True) -> list[str]:  # fmt: skip
+    """Goes over a plane's rows of results: `before` each, `taps` for each of its taps and results `o` (with `from_x`, `half` and
+    `place`, the place in the plane relative to the window's corner), `after`. `reads`: whether taps ask for `seen`."""
+    split, half = halved(kind, stride_x) if reads else ([], [])
+    lanes = vector(kind)[1] if kind in HALVES else 16
+    return [
+        f"room = quotient_of(width + {2 * lanes - 1}, {2 * lanes}) * {lanes}",
+        "halves = scratch + scratch_row",
         "for u in range(lo, hi):",
         "    plane = u * height * width",
         "    out_plane = u * out_height * out_width",
@@ -51,12 +83,14 @@ def _rows(stride_y: int, stride_x: int, taps: Sequence[str], before: Sequence[st
             f"    iy = oy * {stride_y} - pad_y + ky * dilation_y",
             # Once if the row lies inside, else not at all.
             "    for once in range(i64(iy >= 0) * i64(iy < height)):",
+            *indented(split, 2),
             "        for kx in range(kernel_x):",
             "            shift = kx * dilation_x - pad_x",
             f"            first = quotient_of(max(0 - shift, 0) + {stride_x - 1}, {stride_x})",
             f"            last = min(quotient_of(max(width - shift + {stride_x - 1}, 0), {stride_x}), out_width)",
             "            place = ky * dilation_y * width + kx * dilation_x",
             "            from_x = plane + iy * width + shift",
+            *indented(half, 3),
             "            for o in range(first, last):",
             *indented(taps, 4),
             *after,
@@ -69,9 +103,9 @@ def extreme(kind: str, stride_y: int, stride_x: int, largest: bool) -> str:
     """The largest (smallest) value of each window."""
     join = "maximum" if largest else "minimum"
     lowest = f"{kind}(number(low))" if kind[0] == "f" else f"{kind}(low)"
-    body = _rows(
-        stride_y, stride_x,
-        [f"store_{kind}(y, out_row + o, {join}(load_{kind}(y, out_row + o), load_{kind}(x, from_x + o * {stride_x})))"],
+    body = rows_of_windows(
+        kind, stride_y, stride_x,
+        [f"store_{kind}(y, out_row + o, {join}(load_{kind}(y, out_row + o), {seen(kind, stride_x)}))"],
         ["for o in range(out_width):", f"    store_{kind}(y, out_row + o, {lowest})"], [],
     )  # fmt: skip
     return kernel(WORDS, ["x", "y"], body)
@@ -80,26 +114,71 @@ def extreme(kind: str, stride_y: int, stride_x: int, largest: bool) -> str:
 @lru_cache(maxsize=128)
 def total(kind: str, stride_y: int, stride_x: int) -> str:
     """The sum of each window."""
-    body = _rows(
-        stride_y, stride_x,
-        [f"store_{kind}(y, out_row + o, load_{kind}(y, out_row + o) + load_{kind}(x, from_x + o * {stride_x}))"],
+    body = rows_of_windows(
+        kind, stride_y, stride_x,
+        [f"store_{kind}(y, out_row + o, load_{kind}(y, out_row + o) + {seen(kind, stride_x)})"],
         ["for o in range(out_width):", f"    store_{kind}(y, out_row + o, {kind}(0))"], [],
     )  # fmt: skip
     return kernel(WORDS, ["x", "y"], body)
 
 
-def _cleared(kind: str, body: list[str]) -> list[str]:
+def cleared(kind: str, body: list[str]) -> list[str]:
     """The body with the plane of `dx` set to 0 first."""
+    at = body.index("    out_plane = u * out_height * out_width")
     clear = ["    for z in range(height * width):", f"        store_{kind}(dx, plane + z, {kind}(0))"]
-    return [*body[:3], *clear, *body[3:]]
+    return [*body[:at], *clear, *body[at:]]
+
+
+def spread_rows(kind: str, stride_y: int, stride_x: int, value: str) -> list[str]:
+    """Adds `value`, of the result `o` and the current tap, where that tap reads it from: a row of the input after the other,
+    gathered in scratch memory by their place modulo the stride."""
+    lanes = vector(kind)[1] if kind in HALVES else 16
+    at = "phase * room + start + o"
+    if stride_x == 2 and kind in HALVES:
+        name, lanes, size = vector(kind)
+        write = [
+            f"for q in range(quotient_of(width + {2 * lanes - 1}, {2 * lanes})):",
+            f"    merge_{name}(halves + q * {lanes * size}, halves + (room + q * {lanes}) * {size}, dx + (in_row + q * {2 * lanes}) * {size}, "
+            f"width - q * {2 * lanes})",
+        ]  # fmt: skip
+    else:
+        write = [
+            f"for phase in range({stride_x}):",
+            f"    for i in range(quotient_of(width - phase + {stride_x - 1}, {stride_x})):",
+            f"        store_{kind}(dx, in_row + i * {stride_x} + phase, load_{kind}(halves, phase * room + i))",
+        ]
+    return [
+        f"room = quotient_of(width + {2 * lanes - 1}, {2 * lanes}) * {2 * lanes}",
+        "halves = scratch + scratch_row",
+        "for u in range(lo, hi):",
+        "    for iy in range(height):",
+        *indented([
+            "in_row = (u * height + iy) * width",
+            f"for z in range(room * {stride_x}):",
+            f"    store_{kind}(halves, z, {kind}(0))",
+            "for ky in range(kernel_y):",
+            "    far = iy + pad_y - ky * dilation_y",
+            f"    oy = quotient_of(far, {stride_y})",
+            f"    for once in range(i64(far >= 0) * i64(oy < out_height) * i64(oy * {stride_y} == far)):",
+            "        out_row = (u * out_height + oy) * out_width",
+            "        for kx in range(kernel_x):",
+            "            shift = kx * dilation_x - pad_x",
+            f"            first = quotient_of(max(0 - shift, 0) + {stride_x - 1}, {stride_x})",
+            f"            last = min(quotient_of(max(width - shift + {stride_x - 1}, 0), {stride_x}), out_width)",
+            # shift modulo the stride, though it may be negative.
+            f"            phase = remainder_of(shift + {stride_x} * 65536, {stride_x})",
+            f"            start = quotient_of(shift - phase, {stride_x})",
+            "            for o in range(first, last):",
+            f"                store_{kind}(halves, {at}, load_{kind}(halves, {at}) + {value})",
+            *write,
+        ], 2),
+    ]  # fmt: skip
 
 
 @lru_cache(maxsize=128)
 def spread(kind: str, stride_y: int, stride_x: int) -> str:
     """The transpose of `total`."""
-    at = f"from_x + o * {stride_x}"
-    tap = f"store_{kind}(dx, {at}, load_{kind}(dx, {at}) + load_{kind}(y, out_row + o))"
-    return kernel(WORDS, ["y", "dx"], _cleared(kind, _rows(stride_y, stride_x, [tap], [], [])))
+    return kernel(WORDS, ["y", "dx"], spread_rows(kind, stride_y, stride_x, f"load_{kind}(y, out_row + o)"))
 
 
 def _search(kind: str, stride_x: int, largest: bool) -> tuple[list[str], list[str]]:
@@ -115,7 +194,7 @@ def _search(kind: str, stride_x: int, largest: bool) -> tuple[list[str], list[st
     ]
     nan = " | ((seen != seen) & (old == old))" if kind[0] == "f" else ""
     taps = [
-        f"seen = load_{kind}(x, from_x + o * {stride_x})",
+        f"seen = {seen(kind, stride_x)}",
         f"old = load_{kind}(best, o)",
         "had = load_i64(found, o)",
         f"better = (seen {sign} old) | (had < 0){nan}",
@@ -135,8 +214,8 @@ def index(kind: str, stride_y: int, stride_x: int, largest: bool) -> str:
     """The place in x of each window's extreme."""
     before, taps = _search(kind, stride_x, largest)
     at = f"plane + corner + o * {stride_x} + load_i64(found, o)"
-    body = _rows(
-        stride_y, stride_x, taps, before, ["for o in range(out_width):", f"    store_i64(y, out_row + o, {at})"]
+    body = rows_of_windows(
+        kind, stride_y, stride_x, taps, before, ["for o in range(out_width):", f"    store_i64(y, out_row + o, {at})"]
     )
     return kernel(WORDS, ["x", "y"], body)
 
@@ -152,7 +231,7 @@ def scatter(kind: str, value: str, stride_y: int, stride_x: int, largest: bool) 
         "    for once in range(i64(to >= 0)):",
         f"        store_{value}(dx, at, load_{value}(dx, at) + load_{value}(source, out_row + o))",
     ]
-    return kernel(WORDS, ["source", "x", "dx"], _cleared(value, _rows(stride_y, stride_x, taps, before, after)))
+    return kernel(WORDS, ["source", "x", "dx"], cleared(value, rows_of_windows(kind, stride_y, stride_x, taps, before, after)))
 
 
 def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) -> list[RoutineStep] | None:
@@ -175,7 +254,7 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
         last("dilation", 1),
     )
     space, result = (tuple(v.type.shape[lead:]) if rank > 1 else (1, v.type.shape[0]) for v in (x, y))
-    if 16 * result[1] + 64 > vectors.SLOT_BYTES or any(a < 0 for a, _ in pads):
+    if 16 * result[1] + (space[1] + 128) * strides[1] * 8 + 4096 > vectors.SLOT_BYTES or any(a < 0 for a, _ in pads):
         return None
     kind, value = (f"{d.kind}{8 * d.itemsize}" for d in (dtype, y.type.dtype))
     largest = bool(params.get("largest", True))
@@ -184,7 +263,7 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     else:
         low = int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max) & 0xFFFFFFFFFFFFFFFF
         low -= (low >> 63) << 64
-    words = [vectors.scratch_pool(), *space, *result, *window, *(a for a, _ in pads), *dilation, low]
+    words = [vectors.scratch_pool(), *space, *result, *window, *(a for a, _ in pads), *dilation, low, 16 * result[1] + 64]
     text = {
         "extreme": lambda: extreme(kind, *strides, largest), "sum": lambda: total(kind, *strides),
         "spread": lambda: spread(kind, *strides), "index": lambda: index(kind, *strides, largest),
