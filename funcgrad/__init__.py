@@ -42,6 +42,7 @@ from funcgrad.api.jit import make_expr as make_expr
 from funcgrad.api.numba_call import numba_call as numba_call
 from funcgrad.api.numba_call import numba_elementwise as numba_elementwise
 from funcgrad.api.settings import compile_log as compile_log
+from funcgrad.api.settings import set_allow_winograd as set_allow_winograd
 from funcgrad.api.settings import set_num_threads as set_num_threads
 from funcgrad.api.settings import set_tiered as set_tiered
 from funcgrad.api.source import source as source

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import blas, native, runtime
+from funcgrad.compile import blas, native, routines, runtime
 from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
@@ -20,7 +20,7 @@ from funcgrad.compile.plan import ALIGNMENT, Memory, available_memory, plan_memo
 from funcgrad.compile.recycling import SMALLEST, Recycler
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.array import Array
-from funcgrad.core.lowering import Contraction, Layout
+from funcgrad.core.lowering import Contraction, Layout, Routine
 from funcgrad.core.program import Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType
 
@@ -87,7 +87,9 @@ class Executable:
         self.simplified = simplify(program)
         self.lowered: Lowered = resolve(self.simplified)
         self.steps: list[Step] = fuse(self.lowered)
-        self.entries: list[Entry] = [self._entry(s) for s in self.steps]
+        made = [(s, e) for s in self.steps for e in self._entries(s)]
+        self.entries: list[Entry] = [e for _, e in made]
+        self.origins: list[Step] = [s for s, _ in made]
         self.inputs = list(self.simplified.inputs)
         self.outputs = list(self.lowered.outputs)
         self.constants = {v: np.ascontiguousarray(c).reshape(np.shape(c)) for v, c in self.simplified.constants}
@@ -115,6 +117,24 @@ class Executable:
             found.start_pool()
 
     # ---- steps to entries ----
+
+    def _entries(self, step: Step) -> list[Entry]:
+        eq = step.equation
+        if not isinstance(step, Kernel) and isinstance(eq.primitive.kernel, Routine) and eq not in self.lowered.host:
+            inputs = [a for a in eq.inputs if isinstance(a, Var)]
+            found = routines.lower(eq.primitive.kernel, eq.params, inputs, eq.outputs)
+            if found is not None:
+                # An input may be a reshaped view of what lies in memory.
+                base = {a: b for a in inputs if isinstance(b := self.lowered.sources[a].base, Var)}
+                return [
+                    NativeStep(
+                        r.text, [(base.get(v, v), 0) for v in r.pointers], _bits(r.words), r.units,
+                        max(int(GRAIN_WORK / max(r.work, 1.0)), 1), [base.get(v, v) for v in r.reads], r.writes, r.label,
+                        r.work * r.units,
+                    )
+                    for r in found
+                ]  # fmt: skip
+        return [self._entry(step)]
 
     def _entry(self, step: Step) -> Entry:
         if isinstance(step, Kernel):

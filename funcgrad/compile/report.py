@@ -17,7 +17,7 @@ import numpy as np
 
 from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
 from funcgrad.compile.fuse import Kernel, Step, span
-from funcgrad.core.lowering import Pointwise
+from funcgrad.core.lowering import Pointwise, Routine
 from funcgrad.core.program import Var
 
 
@@ -27,7 +27,8 @@ class StepReport:
 
     kind: "kernel", "gemm" or "host"; title: as it is printed; kernel: the name of its text (k0, k1, ...), empty for a host call;
     reads, writes: the buffers by name and type; units, grain: its range and the pieces that threads share; bytes: of all its
-    buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, 0 for a host call.
+    buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, about that for one of several kernels of a
+    convolution or of attention, 0 for a host call.
     """
 
     kind: str
@@ -65,7 +66,7 @@ def schedule(compiled: Executable) -> Schedule:
     for e in compiled.entries:
         if isinstance(e, NativeStep) and e.text not in kernels:
             kernels[e.text] = f"k{len(kernels)}"
-    steps = [_step(e, s, names, kernels) for e, s in zip(compiled.entries, compiled.steps, strict=True)]
+    steps = [_step(e, s, names, kernels) for e, s in zip(compiled.entries, compiled.origins, strict=True)]
     return Schedule(tuple(steps), {name: text for text, name in kernels.items()}, compiled.memory.size)
 
 
@@ -89,6 +90,9 @@ def _step(entry: Entry, step: Step, names: dict[Var, str], kernels: dict[str, st
     if isinstance(step, Kernel):
         title = f"kernel {kernel} {entry.label}"
         return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, _operations(step))
+    if isinstance(step.equation.primitive.kernel, Routine):
+        title = f"{step.equation.primitive.name}: {entry.label} by {kernel}"
+        return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, 16 * entry.work)
     batch, m, n, k = product_sizes(entry)
     title = f"gemm {f'{batch} x ' if batch != 1 else ''}({m} x {n} x {k}) by {kernel}"
     flops = 2.0 * batch * m * n * k

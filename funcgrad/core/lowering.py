@@ -89,4 +89,12 @@ class Inline:
     program: Callable[[Params], Program | None]
 
 
-Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """Code of its own in the compile room, on arguments in C order: the `family` names the module, `form` the case."""
+
+    family: str
+    form: str
+
+
+Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline | Routine
