@@ -34,12 +34,21 @@ def operands(torch, transposed):
         return made
 
     names = {
-        "x": leaf("x", rng.normal(size=(3, 4))), "y": leaf("y", rng.normal(size=(3, 4)) + 0.1), "v": leaf("v", rng.normal(size=4)),
-        "m": leaf("m", rng.normal(size=(4, 3))), "b": leaf("b", rng.normal(size=(2, 3, 4))), "s": leaf("s", np.array(0.7)),
-        "p": leaf("p", rng.uniform(0.5, 2, (3, 4))), "u": leaf("u", rng.uniform(0.1, 0.9, (3, 4))), "sq": leaf("sq", rng.normal(size=(3, 3))),
-        "z": leaf("z", rng.normal(size=3) + 1j * rng.normal(size=3)), "i": torch.tensor(rng.integers(0, 5, (3, 4))),
-        "k": torch.tensor(np.array([[0, 2], [1, 1], [2, 0]])), "mask": torch.tensor(rng.uniform(size=(3, 4)) > 0.5), "torch": torch,
-    }  # fmt: skip
+        "x": leaf("x", rng.normal(size=(3, 4))),
+        "y": leaf("y", rng.normal(size=(3, 4)) + 0.1),
+        "v": leaf("v", rng.normal(size=4)),
+        "m": leaf("m", rng.normal(size=(4, 3))),
+        "b": leaf("b", rng.normal(size=(2, 3, 4))),
+        "s": leaf("s", np.array(0.7)),
+        "p": leaf("p", rng.uniform(0.5, 2, (3, 4))),
+        "u": leaf("u", rng.uniform(0.1, 0.9, (3, 4))),
+        "sq": leaf("sq", rng.normal(size=(3, 3))),
+        "z": leaf("z", rng.normal(size=3) + 1j * rng.normal(size=3)),
+        "i": torch.tensor(rng.integers(0, 5, (3, 4))),
+        "k": torch.tensor(np.array([[0, 2], [1, 1], [2, 0]])),
+        "mask": torch.tensor(rng.uniform(size=(3, 4)) > 0.5),
+        "torch": torch,
+    }
     return names, leaves
 
 

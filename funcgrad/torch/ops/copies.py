@@ -185,7 +185,7 @@ def _reduced(self: Tensor) -> tuple[Any, ...]:
 
 
 def _rebuilt(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     made.__dict__.update(make(array).__dict__)
     made._requires_grad = requires_grad
     return made

@@ -130,7 +130,8 @@ def _kind(dtype: Any) -> np.dtype:
 
 def _sized(fill: Callable[[tuple[int, ...], Any], np.ndarray], name: str, doc: str) -> Callable[..., Tensor]:
     def function(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
-                 requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None, **kwargs: Any) -> Tensor:  # fmt: skip
+                 requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None,
+                 **kwargs: Any) -> Tensor:  # fmt: skip
         given = kwargs.pop("size", None)
         if kwargs:
             raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
