@@ -35,9 +35,9 @@ def nonnegative(where: str, **values: Any) -> None:
 
 
 def positive(where: str, **values: Any) -> None:
-    """Raises unless each value is a number > 0 (or traced); infinity will do."""
+    """Raises unless each value is a finite number > 0 (or traced)."""
     for name, value in values.items():
-        _require(where, name, value, "a number > 0", lambda v: v > 0)
+        _require(where, name, value, "a number > 0", lambda v: 0 < v < math.inf)
 
 
 def decay_rate(where: str, **values: Any) -> None:
