@@ -6,6 +6,7 @@ Searches are `while_loop`s, so they work under jit and vmap, and evaluate the fu
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -60,7 +61,7 @@ class _Line:
         return self._unravel(self.start + t * self.direction)
 
     def value_at(self, t: Any) -> Any:
-        return self._fun(self.at(t), **self._keywords).astype(self.kind)
+        return fnp.asarray(self._fun(self.at(t), **self._keywords)).astype(self.kind)
 
     def value_and_grad_at(self, t: Any) -> tuple[Any, Any]:
         value, grad = value_and_grad(self._fun)(self.at(t), **self._keywords)
@@ -75,9 +76,13 @@ class _Line:
 
 def _known(fun: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Those of the keyword arguments of `update` that the function names: others are for other parts of the chain."""
+    extra = {k: v for k, v in extra.items() if k not in ("value", "grad", "value_fn")}
+    if not extra:
+        return extra
     own = inspect.signature(fun).parameters.values()
-    names = {p.name for p in own if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-    return {k: v for k, v in extra.items() if k in names and k not in ("value", "grad", "value_fn")}
+    if any(p.kind is p.VAR_KEYWORD for p in own):
+        return extra
+    return {k: v for k, v in extra.items() if k in {p.name for p in own if p.kind is not p.POSITIONAL_ONLY}}
 
 
 def _start(params: Any, with_grad: bool) -> LinesearchState:
@@ -125,14 +130,16 @@ def scale_by_zoom_linesearch(
     """
     where = "scale_by_zoom_linesearch"
     checks.whole(where, 1, max_linesearch_steps=max_linesearch_steps)
-    checks.positive(where, increase_factor=increase_factor - 1, slope_rtol=slope_rtol, curv_rtol=curv_rtol)
+    checks.positive(where, increase_factor=increase_factor, slope_rtol=slope_rtol, curv_rtol=curv_rtol)
+    if not increase_factor > 1:
+        raise ValueError(f"{where}: increase_factor must be above 1, got {increase_factor}.")
     if not slope_rtol < curv_rtol < 1:
         raise ValueError(f"{where}: needs slope_rtol < curv_rtol < 1, got {slope_rtol} and {curv_rtol}.")
     if max_learning_rate is not None:
         checks.positive(where, max_learning_rate=max_learning_rate)
     if initial_guess_strategy not in ("one", "keep"):
         raise ValueError(f'{where}: initial_guess_strategy must be "one" or "keep", got {initial_guess_strategy!r}.')
-    longest = float("inf") if max_learning_rate is None else max_learning_rate
+    longest = math.inf if max_learning_rate is None else max_learning_rate
     slack = -1.0 if approx_dec_rtol is None else approx_dec_rtol
 
     def update(updates: Any, state: LinesearchState, params: Any = None, **extra: Any) -> tuple[Any, LinesearchState]:
@@ -142,7 +149,7 @@ def scale_by_zoom_linesearch(
         first = line.number(1.0) if initial_guess_strategy == "one" else guess
         uphill = ~(line.slope < 0)
         begin = _Zoom(fnp.minimum(first, longest).astype(line.kind), origin,
-                      _Point(line.number(float("inf")), line.value, line.slope), line.grad, count_zero(), uphill,
+                      _Point(line.number(math.inf), line.value, line.slope), line.grad, count_zero(), uphill,
                       fnp.zeros((), dtype=bool))  # fmt: skip
 
         def step(zoom: _Zoom) -> _Zoom:
@@ -222,8 +229,9 @@ def scale_by_backtracking_linesearch(
     """
     where = "scale_by_backtracking_linesearch"
     checks.whole(where, 1, max_backtracking_steps=max_backtracking_steps)
-    checks.positive(where, decrease_factor=decrease_factor, increase_factor=increase_factor)
-    checks.positive(where, max_learning_rate=max_learning_rate)
+    checks.positive(where, decrease_factor=decrease_factor, max_learning_rate=max_learning_rate)
+    if increase_factor != math.inf:  # which begins at max_learning_rate each time
+        checks.positive(where, increase_factor=increase_factor)
     checks.nonnegative(where, slope_rtol=slope_rtol, atol=atol, rtol=rtol)
     if not decrease_factor < 1:
         raise ValueError(f"{where}: decrease_factor must be below 1, got {decrease_factor}.")

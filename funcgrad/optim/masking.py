@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ class MaskedState(NamedTuple):
 class PartitionState(NamedTuple):
     """The states of all inner transformations, by label."""
 
-    inner_states: dict[Hashable, MaskedState]
+    inner_states: OrderedDict[Hashable, MaskedState]
 
 
 def masked(inner: GradientTransformation, mask: Any) -> GradientTransformationExtraArgs:
@@ -83,10 +84,11 @@ def multi_transform(
 
     def init(params: Any) -> PartitionState:
         labels = labels_of(params)
-        return PartitionState({label: part(label, labels).init(params) for label in transforms})
+        # an ordered dict, whose keys need not compare with each other to be a tree
+        return PartitionState(OrderedDict((label, part(label, labels).init(params)) for label in transforms))
 
     def update(updates: Any, state: PartitionState, params: Any = None, **extra: Any) -> tuple[Any, PartitionState]:
-        labels, states = labels_of(updates), {}
+        labels, states = labels_of(updates), OrderedDict()
         for label in transforms:
             updates, states[label] = part(label, labels).update(updates, state.inner_states[label], params, **extra)
         return updates, PartitionState(states)

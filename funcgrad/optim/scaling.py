@@ -179,7 +179,7 @@ def scale_by_rms(decay: Any = 0.9, eps: Any = 1e-8, initial_scale: Any = 0.0, ep
         count = increment(state.count) if bias_correction else None
         power, mean = (_corrected(m, decay, count) if bias_correction else m for m in (nu, mu))
         if centered:
-            power = tree.map(lambda v, m: v - squared(m), power, mean)
+            power = tree.map(lambda v, m: fnp.maximum(v - squared(m), 0), power, mean)  # rounding may end below 0
         new = tree.map(lambda u, v: u / _root(v, eps, eps_in_sqrt), updates, power)
         return new, ScaleByRmsState(nu, mu, count)
 
