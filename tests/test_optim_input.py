@@ -43,6 +43,25 @@ ERRORS = {
     "adagrad: lr_decay is for a constant learning rate; let the schedule decay instead.": (
         lambda: optim.adagrad(optim.constant_schedule(0.1), lr_decay=0.1)
     ),
+    "adamax: eps must be a number >= 0, got -1.": lambda: optim.adamax(0.1, eps=-1),
+    "nadam: eps_root and mu_dtype are for optax's formula; leave them out with momentum_decay.": (
+        lambda: optim.nadam(0.1, eps_root=1e-3, momentum_decay=0.1)
+    ),
+    "scale_by_nadam: momentum_decay must be a number >= 0, got -0.1.": lambda: optim.nadam(0.1, momentum_decay=-0.1),
+    "radam: b2 must be a number in [0, 1), got 1.": lambda: optim.radam(0.1, b2=1),
+    "scale_by_adadelta: rho must be a number in [0, 1], got 1.1.": lambda: optim.adadelta(rho=1.1),
+    "scale_by_rprop: learning_rate must be a number >= 0, got -1.": lambda: optim.rprop(-1.0),
+    "scale_by_rprop: needs eta_minus <= 1 <= eta_plus, got eta_minus=1.5, eta_plus=1.2.": lambda: optim.rprop(0.1, 1.5),
+    "scale_by_rprop: needs min_step_size <= max_step_size, got min_step_size=1, max_step_size=0.5.": (
+        lambda: optim.rprop(0.1, min_step_size=1.0, max_step_size=0.5)
+    ),
+    "rprop is for real parameters, got complex128 at ['a']; give it the real and the imaginary parts as two arrays.": (
+        lambda: optim.rprop(0.1).init({"a": np.ones(2, complex)})
+    ),
+    "asgd: lambd must be a number >= 0, got -1.": lambda: optim.asgd(0.1, -1),
+    "averaged_sgd needs the parameters; write update(updates, state, params).": (
+        lambda: optim.asgd(0.1).update(ONES, optim.asgd(0.1).init(ONES))
+    ),
     "clip: max_delta must be a number > 0, got 0.": lambda: optim.clip(0.0),
     "clip_by_global_norm: max_norm must be a number > 0, got -1.": lambda: optim.clip_by_global_norm(-1),
     "scale_by_schedule: step_size_fn must be a function of the count, got 0.1.": lambda: optim.scale_by_schedule(WRONG),

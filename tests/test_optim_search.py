@@ -167,12 +167,6 @@ def test_minimize_with_an_argument():
     np.testing.assert_allclose(x, 1.0, rtol=1e-5)
 
 
-def test_labels_of_any_kind():
-    optimizer = optim.multi_transform({"a": optim.sgd(1.0), 1: optim.adam(1.0)}, {"w": "a", "b": 1})
-    updates, _ = fg.jit(optimizer.update)(PARAMS, optimizer.init(PARAMS))
-    close(updates["w"], tree.map(lambda w: -w, PARAMS["w"]))
-
-
 def test_what_the_search_knows_is_not_computed_again():
     x = np.array([0.5, 2.0])
     state = (optim.LinesearchState(fnp.array(1.0), fnp.array(7.0), fnp.array([8.0, 9.0]), 1, True),)

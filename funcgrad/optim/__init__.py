@@ -1,5 +1,15 @@
 """Optimisers as pure pairs (init, update) in the manner of optax, their parts, line searches, and schedules."""
 
+from funcgrad.optim.adaptive import AveragedSGDState as AveragedSGDState
+from funcgrad.optim.adaptive import ScaleByAdadeltaState as ScaleByAdadeltaState
+from funcgrad.optim.adaptive import ScaleByNadamState as ScaleByNadamState
+from funcgrad.optim.adaptive import ScaleByRpropState as ScaleByRpropState
+from funcgrad.optim.adaptive import averaged_sgd as averaged_sgd
+from funcgrad.optim.adaptive import scale_by_adadelta as scale_by_adadelta
+from funcgrad.optim.adaptive import scale_by_adamax as scale_by_adamax
+from funcgrad.optim.adaptive import scale_by_nadam as scale_by_nadam
+from funcgrad.optim.adaptive import scale_by_radam as scale_by_radam
+from funcgrad.optim.adaptive import scale_by_rprop as scale_by_rprop
 from funcgrad.optim.base import EmptyState as EmptyState
 from funcgrad.optim.base import GradientTransformation as GradientTransformation
 from funcgrad.optim.base import GradientTransformationExtraArgs as GradientTransformationExtraArgs
@@ -29,12 +39,20 @@ from funcgrad.optim.masking import MaskedState as MaskedState
 from funcgrad.optim.masking import PartitionState as PartitionState
 from funcgrad.optim.masking import masked as masked
 from funcgrad.optim.masking import multi_transform as multi_transform
+from funcgrad.optim.optimizers import adadelta as adadelta
 from funcgrad.optim.optimizers import adagrad as adagrad
 from funcgrad.optim.optimizers import adam as adam
+from funcgrad.optim.optimizers import adamax as adamax
+from funcgrad.optim.optimizers import adamaxw as adamaxw
 from funcgrad.optim.optimizers import adamw as adamw
 from funcgrad.optim.optimizers import amsgrad as amsgrad
+from funcgrad.optim.optimizers import asgd as asgd
 from funcgrad.optim.optimizers import lion as lion
+from funcgrad.optim.optimizers import nadam as nadam
+from funcgrad.optim.optimizers import nadamw as nadamw
+from funcgrad.optim.optimizers import radam as radam
 from funcgrad.optim.optimizers import rmsprop as rmsprop
+from funcgrad.optim.optimizers import rprop as rprop
 from funcgrad.optim.optimizers import sgd as sgd
 from funcgrad.optim.scaling import ScaleByAdamState as ScaleByAdamState
 from funcgrad.optim.scaling import ScaleByLionState as ScaleByLionState

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.tracing import Tracer, shape_of
+from funcgrad import tree
+from funcgrad.core.tracing import Tracer, dtype_of, shape_of
 
 Schedule = Callable[[Any], Any]
 """A function from the count of steps taken (0 at the first update) to a value."""
@@ -68,6 +69,27 @@ def whole(where: str, least: int, **values: Any) -> None:
             raise TypeError(f"{where}: {name} must be an integer >= {least}, got {value!r}.") from None
         if number < least:
             raise ValueError(f"{where}: {name} must be an integer >= {least}, got {number}.")
+
+
+def ascending(where: str, **values: Any) -> None:
+    """Raises ValueError unless the numbers stand in ascending order; traced ones are passed over."""
+    known = {name: float(value) for name, value in values.items() if type(value) is not Tracer}
+    numbers = list(known.values())
+    if numbers != sorted(numbers):
+        order = " <= ".join(name if name != "one" else "1" for name in known)
+        raise ValueError(
+            f"{where}: needs {order}, got {', '.join(f'{n}={v:g}' for n, v in known.items() if n != 'one')}."
+        )
+
+
+def real(where: str, params: Any) -> None:
+    """Raises TypeError for complex parameters."""
+    for path, leaf in tree.leaves_with_path(params):
+        if dtype_of(leaf).kind == "c":
+            raise TypeError(
+                f"{where} is for real parameters, got {dtype_of(leaf)} at {tree.keystr(path) or 'the root'}; "
+                "give it the real and the imaginary parts as two arrays."
+            )
 
 
 def needs_params(where: str, params: Any) -> None:

@@ -22,7 +22,7 @@ from funcgrad.optim.base import (
 from funcgrad.optim.masking import masked
 
 
-def _moment(values: Any, moments: Any, decay: Any) -> Any:
+def moment(values: Any, moments: Any, decay: Any) -> Any:
     """The exponential moving average of trees: decay * moments + (1 - decay) * values."""
 
     def blend(v: Any, m: Any) -> Any:
@@ -31,13 +31,14 @@ def _moment(values: Any, moments: Any, decay: Any) -> Any:
     return tree.map(blend, values, moments)
 
 
-def _corrected(moments: Any, decay: Any, count: Any) -> Any:
+def corrected(moments: Any, decay: Any, count: Any) -> Any:
     """Averages that began at 0, divided by the sum of their weights after `count` steps."""
     weight = 1 - decay**count
     return tree.map(lambda m: m / cast_like(weight, m), moments)
 
 
-def _real_zeros(params: Any, value: Any = 0.0) -> Any:
+def real_zeros(params: Any, value: Any = 0.0) -> Any:
+    """A tree of zeros (or of another value) with the shapes of `params`, real also where these are complex."""
     return tree.map(lambda p: fnp.full_like(fnp.real(p), value), params)
 
 
@@ -131,20 +132,20 @@ def _adam(where: str, b1: Any, b2: Any, epsilons: tuple[Any, Any], mu_dtype: Any
     checks.nonnegative(where, eps=eps, eps_root=eps_root)
 
     def init(params: Any) -> ScaleByAdamState:
-        high = _real_zeros(params) if largest else None
-        return ScaleByAdamState(count_zero(), zeros_like_tree(params, mu_dtype), _real_zeros(params), high)
+        high = real_zeros(params) if largest else None
+        return ScaleByAdamState(count_zero(), zeros_like_tree(params, mu_dtype), real_zeros(params), high)
 
     def update(updates: Any, state: ScaleByAdamState, params: Any = None) -> tuple[Any, ScaleByAdamState]:
         count = increment(state.count)
-        mu = _moment(updates, tree.map(cast_like, state.mu, updates), b1)
-        nu = _moment(tree.map(squared, updates), state.nu, b2)
-        mean = _corrected(mu, b1, count)
+        mu = moment(updates, tree.map(cast_like, state.mu, updates), b1)
+        nu = moment(tree.map(squared, updates), state.nu, b2)
+        mean = corrected(mu, b1, count)
         if nesterov:
-            mean = _moment(_corrected(updates, b1, count), _corrected(mu, b1, increment(count)), b1)
-        power, high = _corrected(nu, b2, count), None
+            mean = moment(corrected(updates, b1, count), corrected(mu, b1, increment(count)), b1)
+        power, high = corrected(nu, b2, count), None
         if largest:
             high = tree.map(fnp.maximum, state.nu_max, nu if largest == "raw" else power)
-            power = _corrected(high, b2, count) if largest == "raw" else high
+            power = corrected(high, b2, count) if largest == "raw" else high
         new = tree.map(lambda m, v: m / (fnp.sqrt(v + cast_like(eps_root, v)) + cast_like(eps, v)), mean, power)
         return new, ScaleByAdamState(count, _stored(mu, mu_dtype), nu, high)
 
@@ -171,13 +172,13 @@ def scale_by_rms(decay: Any = 0.9, eps: Any = 1e-8, initial_scale: Any = 0.0, ep
 
     def init(params: Any) -> ScaleByRmsState:
         mu = zeros_like_tree(params) if centered else None
-        return ScaleByRmsState(_real_zeros(params, initial_scale), mu, count_zero() if bias_correction else None)
+        return ScaleByRmsState(real_zeros(params, initial_scale), mu, count_zero() if bias_correction else None)
 
     def update(updates: Any, state: ScaleByRmsState, params: Any = None) -> tuple[Any, ScaleByRmsState]:
-        nu = _moment(tree.map(squared, updates), state.nu, decay)
-        mu = _moment(updates, state.mu, decay) if centered else None
+        nu = moment(tree.map(squared, updates), state.nu, decay)
+        mu = moment(updates, state.mu, decay) if centered else None
         count = increment(state.count) if bias_correction else None
-        power, mean = (_corrected(m, decay, count) if bias_correction else m for m in (nu, mu))
+        power, mean = (corrected(m, decay, count) if bias_correction else m for m in (nu, mu))
         if centered:
             power = tree.map(lambda v, m: fnp.maximum(v - squared(m), 0), power, mean)  # rounding may end below 0
         new = tree.map(lambda u, v: u / _root(v, eps, eps_in_sqrt), updates, power)
@@ -206,7 +207,7 @@ def scale_by_rss(initial_accumulator_value: Any = 0.1, eps: Any = 1e-7, *, eps_i
     checks.nonnegative("scale_by_rss", initial_accumulator_value=initial_accumulator_value, eps=eps)
 
     def init(params: Any) -> ScaleByRssState:
-        return ScaleByRssState(_real_zeros(params, initial_accumulator_value))
+        return ScaleByRssState(real_zeros(params, initial_accumulator_value))
 
     def update(updates: Any, state: ScaleByRssState, params: Any = None) -> tuple[Any, ScaleByRssState]:
         sums = tree.map(lambda u, s: s + squared(u), updates, state.sum_of_squares)
@@ -237,7 +238,7 @@ def scale_by_lion(b1: Any = 0.9, b2: Any = 0.99, mu_dtype: Any = None) -> Gradie
 
     def update(updates: Any, state: ScaleByLionState, params: Any = None) -> tuple[Any, ScaleByLionState]:
         mu = tree.map(cast_like, state.mu, updates)
-        new = tree.map(fnp.sign, _moment(updates, mu, b1))
-        return new, ScaleByLionState(_stored(_moment(updates, mu, b2), mu_dtype))
+        new = tree.map(fnp.sign, moment(updates, mu, b1))
+        return new, ScaleByLionState(_stored(moment(updates, mu, b2), mu_dtype))
 
     return GradientTransformation(init, update)
