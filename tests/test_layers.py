@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "api": {"api"},
     "numpy": {
         *{"numpy", "lax", "random", "nn", "scipy", "linalg", "fft", "testing"},
-        *{"flatten_util", "tree_util", "debug", "dtypes", "image"},
+        *{"flatten_util", "tree_util", "debug", "dtypes", "image", "optim"},
     },
     "torch": {"torch"},
 }
