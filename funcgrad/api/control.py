@@ -12,11 +12,13 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import flatten_arrays, function_name
+from funcgrad.api.memory import Budget, Segments, parse_checkpoint
 from funcgrad.core.array import wrap
 from funcgrad.core.program import Program, Var
 from funcgrad.core.tracing import Tracer, newest_trace, run, shape_of, trace_program, type_of
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.ops.basics import convert
+from funcgrad.transforms.budget_scan import budget_scan, segmented
 from funcgrad.transforms.conditional import cond as cond_op
 from funcgrad.transforms.scan import scan as scan_op
 from funcgrad.transforms.while_loop import while_ as while_op
@@ -103,7 +105,7 @@ def _check_carry(
 
 
 def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1,
-         _split_transpose: bool = False) -> tuple[Any, Any]:  # fmt: skip
+         _split_transpose: bool = False, *, checkpoint: int | str | None = None) -> tuple[Any, Any]:  # fmt: skip
     """Applies `carry, y = f(carry, x)` to the slices of `xs` along axis 0, and stacks the ys (Haskell's mapAccumL).
 
     Args:
@@ -112,9 +114,18 @@ def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: 
         xs: a pytree of arrays with one leading size, or None if `length` says how many steps there are.
         reverse: from the last slice to the first; ys are stacked in the order of xs all the same.
         unroll, _split_transpose: hints of JAX's compiler; accepted, and without meaning here.
+        checkpoint: what reverse mode may keep. None: what every step saves. A whole number k: k segments; the carry before each
+            is kept, and one segment's steps are saved at a time, after running them a second time. "sqrt": as many segments as
+            there are steps in one, the least memory that running everything once more can do with. A size such as "64MB" (B, KB, MB,
+            GB, KiB, MiB, GiB): at most so many bytes are kept, by the schedule that runs the fewest steps again (binomial
+            checkpointing);
+            xs, ys, their cotangents and the memory of single steps come on top, and `vmap` outside of the derivative keeps so
+            much for each example. Values and derivatives of all orders are the same in every case.
 
-    Returns (last carry, ys). Raises TypeError for a carry that changes, ValueError for sizes that differ.
+    Returns (last carry, ys). Raises TypeError for a carry that changes or a `checkpoint` of another kind, ValueError for sizes
+    that differ or a budget that is too small for one step.
     """
+    rule = parse_checkpoint(checkpoint, "scan")
     x_leaves, x_tree = _flat(xs, "scan: xs")
     sizes = {shape_of(x)[0] if shape_of(x) else None for x in x_leaves}
     if None in sizes:
@@ -132,12 +143,20 @@ def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: 
         raise ValueError(f"scan: length must not be negative, got {steps}.")
     slices = [array_type(t.shape[1:], t.dtype) for t in _types_of(x_leaves)]
     traced, carry, carry_tree = _loop(f, "scan", init, [x_tree], slices, True)
-    outs = scan_op(
-        *traced.captured, *carry, *x_leaves, program=traced.program, consts=len(traced.captured), carry=len(carry),
+    outs = _bind_scan(
+        [*traced.captured, *carry, *x_leaves], rule, program=traced.program, consts=len(traced.captured), carry=len(carry),
         length=steps, reverse=bool(reverse), name=function_name(f),
     )  # fmt: skip
     y_tree = traced.out_tree.children()[1]
     return _wrapped(carry_tree, outs[: len(carry)]), _wrapped(y_tree, outs[len(carry) :])
+
+
+def _bind_scan(values: list[Any], rule: Segments | Budget | None, **params: Any) -> Sequence[Any]:
+    if rule is None or not params["length"]:
+        return scan_op(*values, **params)
+    if isinstance(rule, Budget):
+        return budget_scan(*values, budget=rule.nbytes, **params)
+    return segmented(values, rule.of(params["length"]), **params)
 
 
 def while_loop(cond_fun: Fun, body_fun: Fun, init_val: Any, max_steps: int | None = None) -> Any:
@@ -168,8 +187,12 @@ def _bounded(cond_fun: Fun, body_fun: Fun, init_val: Any, max_steps: int) -> Any
     return scan(step, init_val, None, max_steps)[0]
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: int | bool | None = None) -> Any:
-    """`for i in range(lower, upper): val = body_fun(i, val)`. Bounds may be traced; known ones make a scan."""
+def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: int | bool | None = None,
+              checkpoint: int | str | None = None) -> Any:  # fmt: skip
+    """`for i in range(lower, upper): val = body_fun(i, val)`. Bounds may be traced; known ones make a scan.
+
+    `checkpoint` is that of `scan`, for known bounds; traced ones raise ValueError with it. With `upper <= lower` nothing runs.
+    """
     if type(lower) is not Tracer and type(upper) is not Tracer:
         first, count = int(lower), max(int(upper) - int(lower), 0)
         dtype = np.result_type(*[np.asarray(b).dtype for b in (lower, upper)])
@@ -177,7 +200,12 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: i
         def step(carry: Any, i: Any) -> tuple[Any, None]:
             return body_fun(i, carry), None
 
-        return scan(step, init_val, np.arange(first, first + count, dtype=dtype), count)[0]
+        return scan(step, init_val, np.arange(first, first + count, dtype=dtype), count, checkpoint=checkpoint)[0]
+    if parse_checkpoint(checkpoint, "fori_loop") is not None:
+        raise ValueError(
+            "fori_loop: checkpoint plans its memory for a known number of steps, and here a bound is traced; make lower and "
+            "upper Python numbers (static arguments of jit), or wrap the body in funcgrad.checkpoint."
+        )
 
     def going(state: Any) -> Any:
         return state[0] < upper
