@@ -39,6 +39,8 @@ from funcgrad.api.jit import disable_jit as disable_jit
 from funcgrad.api.jit import eval_shape as eval_shape
 from funcgrad.api.jit import jit as jit
 from funcgrad.api.jit import make_expr as make_expr
+from funcgrad.api.memory import MemoryPlan as MemoryPlan
+from funcgrad.api.memory import memory_plan as memory_plan
 from funcgrad.api.numba_call import numba_call as numba_call
 from funcgrad.api.numba_call import numba_elementwise as numba_elementwise
 from funcgrad.api.settings import compile_log as compile_log

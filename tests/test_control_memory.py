@@ -205,3 +205,61 @@ def test_a_million_steps_stay_within_their_budget():
         overhead = 400_000
         assert peak_of(f, x) <= most + overhead, rule
         close(f(x), want, 1e-6)
+
+
+# ---- memory_plan ----
+
+
+def two_layers(w1, w2, x):
+    hidden = jnp.tanh(x @ w1)
+    return jnp.sum((hidden @ w2) ** 2)
+
+
+LAYERS = (np.ones((400, 500)) / 500, np.ones((500, 300)) / 500, np.ones((4000, 400)))
+
+
+@pytest.mark.parametrize("f", [two_layers, fg.grad(two_layers, (0, 1))], ids=["value", "gradient"])
+def test_the_plan_is_what_a_run_takes(f):
+    plan = fg.memory_plan(f)(*LAYERS)
+    structs = [fg.ShapeDtypeStruct(a.shape, a.dtype) for a in LAYERS]
+    assert fg.memory_plan(fg.jit(f))(*structs).peak == plan.peak
+    measured = peak_of(fg.jit(f), *LAYERS)
+    # Tracing and compiling leave something behind too.
+    assert plan.peak <= measured <= 1.05 * plan.peak + 500_000
+    assert plan.peak == plan.arena + plan.account.results + plan.account.host
+    assert plan.account.arguments == sum(a.nbytes for a in LAYERS)
+
+
+def test_the_plan_names_the_lines_of_the_largest_arrays():
+    plan = fg.memory_plan(fg.grad(two_layers, (0, 1)))(*LAYERS)
+    inner = [b for b in plan.buffers if b.role == "intermediate"]
+    assert inner[0].nbytes == 4000 * 500 * 8
+    assert "test_control_memory.py:" in inner[0].origin
+    sizes = [b.nbytes for b in plan.buffers]
+    assert sizes == sorted(sizes, reverse=True)
+    text = str(plan)
+    assert text.startswith("two_layers takes ")
+    assert "argument f64[4000,400], 12.80 MB" in text
+    assert "(two_layers)" in text
+
+
+def test_the_plan_without_kernels_and_of_traced_values(monkeypatch):
+    monkeypatch.setattr("funcgrad.api.memory.execute.executable", lambda program: None)
+    plan = fg.memory_plan(two_layers)(*LAYERS)
+    assert plan.peak >= 2 * 4000 * 500 * 8  # tanh and its argument
+    monkeypatch.undo()
+    with pytest.raises(TypeError, match="memory_plan of <lambda>: it closes over a value"):
+        fg.jit(lambda x: (fg.memory_plan(lambda y: x + y)(1.0), x)[1])(2.0)
+
+
+def test_the_plan_of_a_loop_says_what_checkpoint_saves():
+    def f(x, rule):
+        return jnp.sum(lax.scan(lambda c, _: (jnp.tanh(c @ W + x), None), x, None, 10_000, checkpoint=rule)[0])
+
+    def plan(rule):
+        return fg.memory_plan(fg.grad(lambda x: f(x, rule)))(X0).peak
+
+    everything = plan(None)
+    assert everything >= 10_000 * 3 * 8
+    assert plan("sqrt") < everything / 10
+    assert plan("50kB") < 2 * 50_000

@@ -143,12 +143,14 @@ OTHER_MEANINGS = {
     ("complex", "funcgrad/api/source.py"),
     ("max", "funcgrad/compile/plan.py"),
     ("cond", "funcgrad/api/control.py"),
-    ("sqrt", "funcgrad/api/memory.py"),
+    ("sqrt", "funcgrad/api/budget.py"),
+    ("sqrt", "funcgrad/api/control.py"),
     ("scan", "funcgrad/api/control.py"),
     ("cond", "funcgrad/transforms/while_loop.py"),
 }
 """(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the
-file where Linux says how much memory a group of processes may have; a value of scan's `checkpoint`; the function's name in messages, a loop's parameter."""
+file where Linux says how much memory a group of processes may have; a value of
+scan's `checkpoint`; the function's name in messages, a loop's parameter."""
 
 
 KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py", "numba_language.py"}

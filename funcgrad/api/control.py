@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import flatten_arrays, function_name
-from funcgrad.api.memory import Budget, Segments, parse_checkpoint
+from funcgrad.api.budget import Budget, Segments, parse_checkpoint
 from funcgrad.core.array import wrap
 from funcgrad.core.program import Program, Var
 from funcgrad.core.tracing import Tracer, newest_trace, run, shape_of, trace_program, type_of
@@ -116,8 +116,8 @@ def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: 
         unroll, _split_transpose: hints of JAX's compiler; accepted, and without meaning here.
         checkpoint: what reverse mode may keep. None: what every step saves. A whole number k: k segments; the carry before each
             is kept, and one segment's steps are saved at a time, after running them a second time. "sqrt": as many segments as
-            there are steps in one, the least memory that running everything once more can do with. A size such as "64MB" (B, KB, MB,
-            GB, KiB, MiB, GiB): at most so many bytes are kept, by the schedule that runs the fewest steps again (binomial
+            there are steps in one, the least memory that running everything once more can do with. A size such as "64MB" (B, KB,
+            MB, GB, KiB, MiB, GiB): at most so many bytes are kept, by the schedule that runs the fewest steps again (binomial
             checkpointing);
             xs, ys, their cotangents and the memory of single steps come on top, and `vmap` outside of the derivative keeps so
             much for each example. Values and derivatives of all orders are the same in every case.

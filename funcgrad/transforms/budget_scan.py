@@ -61,10 +61,10 @@ def segmented(values: Values, segments: int, **params: Any) -> list[Any]:
     ys = [reshape(y, shape=(count * size, *type_of(y).shape[2:])) for y in outs[carry:]]
     if not left:
         return [*outs[:carry], *ys]
-    rest = (0, left) if reverse else (count * size, length)
-    ends = part(left)(*fixed, *outs[:carry], *[slice_axis(x, *rest, 0) for x in xs])
+    a, b = (0, left) if reverse else (count * size, length)
+    ends = part(left)(*fixed, *outs[:carry], *[slice_axis(x, a, b, 0) for x in xs])
     pairs = [(e, y) if reverse else (y, e) for e, y in zip(ends[carry:], ys, strict=True)]
-    return [*ends[:carry], *[concatenate(a, b, axis=0) for a, b in pairs]]
+    return [*ends[:carry], *[concatenate(*pair, axis=0) for pair in pairs]]
 
 
 def _slice_type(x: Any) -> ArrayType:
@@ -353,6 +353,13 @@ def _linearize_again(mode: str, own: Sequence[bool], values: Values, params: Par
     return call.linearize(mode, own, values, {"program": program, "name": program.name})
 
 
+def _held(types: Sequence[ArrayType], params: Params) -> int:
+    # What the plan says, less the carries that the forward side kept: those are among the arguments and results.
+    plan: Plan = params["plan"]
+    carry = _nbytes(params["program"].out_types[: params["carry"]])
+    return plan.bytes - len(first_states(plan.count, plan.kept)) * carry
+
+
 # ---- batches ----
 
 
@@ -397,7 +404,15 @@ budget_scan = general(
     multiple=True,
     kernel=Inline(_as_scan),
 )
-scan_keep = general("scan_keep", _keep_impl, _keep_types, batch=_batch_keep, linearize=_linearize_keep, multiple=True)
+scan_keep = general(
+    "scan_keep", _keep_impl, _keep_types, batch=_batch_keep, linearize=_linearize_keep, multiple=True, workspace=_held
+)
 scan_again = general(
-    "scan_again", _again_impl, _again_types, batch=_batch_again, linearize=_linearize_again, multiple=True
+    "scan_again",
+    _again_impl,
+    _again_types,
+    batch=_batch_again,
+    linearize=_linearize_again,
+    multiple=True,
+    workspace=_held,
 )
