@@ -52,4 +52,5 @@ from funcgrad.core.array import Array as Array
 from funcgrad.core.program import Program as Program
 from funcgrad.numpy import linalg as linalg
 
+jacobian = jacrev
 make_jaxpr = make_expr
