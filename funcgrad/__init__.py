@@ -43,6 +43,7 @@ from funcgrad.api.memory import MemoryPlan as MemoryPlan
 from funcgrad.api.memory import memory_plan as memory_plan
 from funcgrad.api.numba_call import numba_call as numba_call
 from funcgrad.api.numba_call import numba_elementwise as numba_elementwise
+from funcgrad.api.progress import progress as progress
 from funcgrad.api.settings import compile_log as compile_log
 from funcgrad.api.settings import set_allow_winograd as set_allow_winograd
 from funcgrad.api.settings import set_num_threads as set_num_threads

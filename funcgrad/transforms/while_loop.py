@@ -24,7 +24,7 @@ from funcgrad.ops.reduce import reduce_or
 from funcgrad.transforms.call import run_program
 from funcgrad.transforms.jvp import jvp_flat
 from funcgrad.transforms.scan import batched_body, reached, scan
-from funcgrad.transforms.split import active_inputs, derivative
+from funcgrad.transforms.split import active_inputs, derivative, without_effects
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
 
 Values = Sequence[Any]
@@ -100,8 +100,9 @@ def _steps(values: Values, params: dict[str, Any]) -> int | None:
         plain.append(v)
     for_cond, fixed, state = _split(plain, params)
     count = 0
-    while bool(run_program(params["cond"], (*for_cond, *state))[0]):
-        state = run_program(params["body"], (*fixed, *state))
+    cond, body = without_effects(params["cond"]), without_effects(params["body"])
+    while bool(run_program(cond, (*for_cond, *state))[0]):
+        state = run_program(body, (*fixed, *state))
         count += 1
     return count
 
@@ -110,7 +111,8 @@ def _push(values: Values, params: dict[str, Any], dependent: tuple[bool, ...], t
     """Output tangents: the loop again, with tangents in the carry."""
     for_cond, fixed, state = _split(values, params)
     skip, n = len(for_cond), len(fixed)
-    body: Program = params["body"]
+    # The values were computed before, with the effects.
+    cond, body = without_effects(params["cond"]), without_effects(params["body"])
     active = active_inputs(body, dependent)
     filled = [
         zeros_like(v) if t is None else t
@@ -131,7 +133,7 @@ def _push(values: Values, params: dict[str, Any], dependent: tuple[bool, ...], t
         return [*outs, *[m for m, a in zip(moved, active[n:], strict=True) if a]]
 
     def condition(*args: Any) -> list[Any]:
-        return run(params["cond"], *args[: skip + len(state)])
+        return run(cond, *args[: skip + len(state)])
 
     joint_body = trace_program(joint, types, params["name"])[0]
     cond_types = [*[type_of(v) for v in (*for_cond, *state)], *[type_of(m) for m in moving]]
@@ -145,14 +147,14 @@ def _push(values: Values, params: dict[str, Any], dependent: tuple[bool, ...], t
 
 
 def _pull_impl(*args: Any, dependent: tuple[bool, ...], **params: Any) -> list[Any]:
-    body: Program = params["body"]
+    cond, body = without_effects(params["cond"]), without_effects(params["body"])
     count = len(body.outputs)
     for_cond, fixed, state = _split(args[:-count], params)
     cts = list(args[-count:])
     n = len(fixed)
     forward, linear = derivative(body, "reverse", dependent)
     saved = []
-    while bool(run_program(params["cond"], (*for_cond, *state))[0]):
+    while bool(run_program(cond, (*for_cond, *state))[0]):
         found = run_program(forward, (*fixed, *state))
         state = found[:count]
         saved.append(found[count:])
