@@ -63,7 +63,8 @@ def test_plans_fit_and_more_memory_never_means_more_work():
         plan = plan_blocks(1000, 16, 40, budget)
         assert plan.bytes <= budget
         assert plan.block * plan.count >= 1000 > plan.block * (plan.count - 1)
-        assert plan.bytes == plan.block * 40 + (plan.kept - 1) * 16
+        last = 1000 - plan.block * (plan.count - 1)
+        assert plan.bytes == (plan.block + last % plan.block) * 40 + (plan.kept - 1) * 16
         assert before is None or plan.again <= before
         before = plan.again
     assert plan.count == 1
@@ -192,7 +193,7 @@ def long_loop(x, length, rule):
 
 
 def test_a_million_steps_stay_within_their_budget():
-    """The budget and what tracing and compiling leave behind; without one it takes sixteen times as much."""
+    """The budget, and what tracing and compiling leave behind, as a short loop shows; without one it takes sixteen times as much."""
     x, length = np.linspace(0.1, 0.4, 4), 1_000_000
     native = not fg.stages(lambda x: long_loop(x, 10, None))(x).host_calls
     if not native:
@@ -201,8 +202,8 @@ def test_a_million_steps_stay_within_their_budget():
     for rule, most in (("2MB", 2_000_000), ("sqrt", 200_000)):
         f = fg.jit(fg.grad(lambda x: long_loop(x, length, rule)))
         small = fg.jit(fg.grad(lambda x: long_loop(x, 500, "5kB" if rule == "2MB" else rule)))
-        small(x)  # the kernels, and the modules that they need
-        overhead = 400_000
+        overhead = peak_of(small, x)
+        assert overhead < 500_000
         assert peak_of(f, x) <= most + overhead, rule
         close(f(x), want, 1e-6)
 

@@ -84,15 +84,24 @@ class Plan:
 def plan_blocks(length: int, carry_bytes: int, step_bytes: int, budget: int) -> Plan | None:
     """The plan with the fewest steps run again that holds at most `budget` bytes; None if one step alone is more."""
     best: Plan | None = None
-    most = min(length, budget // max(step_bytes, 1))
-    block = most
+    block = min(length, budget // max(step_bytes, 1))
     while block >= 1:
-        count = -(-length // block)
-        even = -(-length // count)
-        kept = 1 + min((budget - even * step_bytes) // max(carry_bytes, 1), count - 1)
-        held = even * step_bytes + (kept - 1) * carry_bytes
-        again = length + advances(count, kept) * even
-        if best is None or (again, held) < (best.again, best.bytes):
-            best = Plan(length, even, -(-length // even), kept, held, again)
+        # Blocks of about one size, or as many of the full size as there are and a shorter one.
+        for size in {block, -(-length // -(-length // block))}:
+            found = _plan(length, size, carry_bytes, step_bytes, budget)
+            if found is not None and (best is None or (found.again, found.bytes) < (best.again, best.bytes)):
+                best = found
         block = min(block - 1, int(block / 1.05))
     return best
+
+
+def _plan(length: int, block: int, carry_bytes: int, step_bytes: int, budget: int) -> Plan | None:
+    count = -(-length // block)
+    last = length - (count - 1) * block
+    # A shorter last block has code of its own, with memory of its own.
+    saved = (block + (last if last != block else 0)) * step_bytes
+    if saved > budget:
+        return None
+    kept = 1 + min((budget - saved) // max(carry_bytes, 1), count - 1)
+    again = length + advances(count, kept) * block
+    return Plan(length, block, count, kept, saved + (kept - 1) * carry_bytes, again)
