@@ -14,19 +14,23 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.api import control_errors as errors
 from funcgrad.api.arguments import flatten_arrays, function_name
+from funcgrad.api.batching import vmap
 from funcgrad.api.budget import Budget, Segments, parse_checkpoint
 from funcgrad.api.control_errors import within
 from funcgrad.core.array import wrap
 from funcgrad.core.program import Program, Var
 from funcgrad.core.tracing import Tracer, newest_trace, run, shape_of, trace_program, type_of
 from funcgrad.core.types import ArrayType, array_type
-from funcgrad.ops.basics import convert
+from funcgrad.ops.basics import convert, reshape
+from funcgrad.ops.shape import concatenate, slice_axis
 from funcgrad.transforms.budget_scan import budget_scan, segmented
 from funcgrad.transforms.conditional import cond as cond_op
 from funcgrad.transforms.scan import scan as scan_op
 from funcgrad.transforms.while_loop import while_ as while_op
 
 Fun = Callable[..., Any]
+NOTHING: Any = type("Nothing", (), {"__repr__": lambda self: "<nothing>"})()
+"""The default of `operand`, which may be None."""
 
 
 class _Traced:
@@ -298,12 +302,12 @@ def _run(program: Program, values: Sequence[Any]) -> list[Any]:
     return run(program, *values)
 
 
-def cond(pred: Any, true_fun: Fun, false_fun: Fun, *operands: Any, operand: Any = None) -> Any:
+def cond(pred: Any, true_fun: Fun, false_fun: Fun, *operands: Any, operand: Any = NOTHING) -> Any:
     """`true_fun(*operands) if pred else false_fun(*operands)`, both traced; un-traced `pred` runs one branch only.
 
     Raises TypeError for a predicate that is no scalar and for branches whose outputs differ in structure or type.
     """
-    given = (operand,) if operand is not None and not operands else operands
+    given = (operand,) if operand is not NOTHING else operands
     for fun, role in ((true_fun, "true_fun"), (false_fun, "false_fun")):
         errors.check_function(fun, "cond", role, _operand_names(given))
     if shape_of(pred) != ():
@@ -318,11 +322,11 @@ def _operand_names(operands: Sequence[Any]) -> tuple[str, ...]:
     return ("operand",) if len(operands) == 1 else tuple(f"operand{i}" for i in range(len(operands)))
 
 
-def switch(index: Any, branches: Sequence[Fun], *operands: Any, operand: Any = None) -> Any:
+def switch(index: Any, branches: Sequence[Fun], *operands: Any, operand: Any = NOTHING) -> Any:
     """`branches[index](*operands)`, the index clamped into range. Raises as `cond`, and ValueError for no branches."""
     if not branches:
         raise ValueError("switch needs at least one branch.")
-    given = (operand,) if operand is not None and not operands else operands
+    given = (operand,) if operand is not NOTHING else operands
     if shape_of(index) != () or np.dtype(type_of(index).dtype).kind not in "iu":
         raise TypeError(f"switch: the index must be a scalar integer, got {type_of(index)}.")
     roles = [f"branch {i}" for i in range(len(branches))]
@@ -342,6 +346,26 @@ def _apply_branches(index: Any, funs: Sequence[Fun], operands: Any, name: str, r
 
 
 def map(f: Fun, xs: Any, *, batch_size: int | None = None) -> Any:
-    """`f` applied to each slice of `xs` along axis 0, one after the other, results stacked: a scan without a carry."""
+    """`f` applied to each slice of `xs` along axis 0, one after the other, results stacked: a scan without a carry.
+
+    `batch_size`: so many slices at a time, batched by `vmap`; what is left over is one smaller batch.
+    """
     errors.check_function(f, "map", "f", ("x",))
-    return _scan(lambda _, x: (None, f(x)), None, xs, None, False, None, "map")[1]
+    if batch_size is None:
+        return _scan(lambda _, x: (None, f(x)), None, xs, None, False, None, "map")[1]
+    if operator.index(batch_size) < 1:
+        raise ValueError(f"map: batch_size must be at least 1, got {batch_size}.")
+    leaves, x_tree = _flat(xs, "map: xs")
+    length = next((shape_of(x)[0] for x in leaves if shape_of(x)), 0)
+    count, left = divmod(length, batch_size)
+    if not count or any(shape_of(x)[:1] != (length,) for x in leaves):
+        return vmap(f)(xs) if length else map(f, xs)
+    cut = count * batch_size
+    batches = [reshape(slice_axis(x, 0, cut, 0), shape=(count, batch_size, *shape_of(x)[1:])) for x in leaves]
+    step = lambda _, x: (None, vmap(f)(tree.unflatten(x_tree, x)))  # noqa: E731
+    whole = _scan(step, None, batches, None, False, None, "map")[1]
+    whole = tree.map(lambda y: wrap(reshape(y, shape=(cut, *shape_of(y)[2:]))), whole)
+    if not left:
+        return whole
+    rest = vmap(f)(tree.unflatten(x_tree, [wrap(slice_axis(x, cut, length, 0)) for x in leaves]))
+    return tree.map(lambda a, b: wrap(concatenate(a, b, axis=0)), whole, rest)
