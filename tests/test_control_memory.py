@@ -193,7 +193,7 @@ def long_loop(x, length, rule):
 
 
 def test_a_million_steps_stay_within_their_budget():
-    """The budget, and what tracing and compiling leave behind, as a short loop shows; all of it would be sixteen times as much."""
+    """The budget, and what tracing and compiling leave behind, as a short loop shows; all would be sixteen times as much."""
     x, length = np.linspace(0.1, 0.4, 4), 1_000_000
     native = not fg.stages(lambda x: long_loop(x, 10, None))(x).host_calls
     if not native:

@@ -107,7 +107,7 @@ def _check_structure(
 ) -> None:
     """Raises TypeError unless the body gave a carry of the structure that it took."""
     found, want = traced.out_tree, carry_tree
-    outs = list(zip(traced.paths, traced.program.out_types, strict=True))
+    outs: errors.Leaves = list(zip(traced.paths, traced.program.out_types, strict=True))
     if pairs:
         parts = found.children()
         if found.node_data() is None or found.node_data()[0] is not tuple or len(parts) != 2:  # type: ignore[index]
@@ -147,9 +147,9 @@ def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: 
     return _scan(f, init, xs, length, bool(reverse), parse_checkpoint(checkpoint, "scan"), "scan")
 
 
-def _scan(
-    f: Fun, init: Any, xs: Any, length: int | None, reverse: bool, rule: Segments | Budget | None, what: str
-) -> Any:
+def _scan(f: Fun, init: Any, xs: Any, length: int | None, reverse: bool, rule: Segments | Budget | None, what: str,
+          inner: str = "") -> Any:  # fmt: skip
+    """The scan of whichever function was called (`what`); `inner` as in `_loop`."""
     x_leaves, x_tree = _flat(xs, f"{what}: xs")
     sizes = {shape_of(x)[0] if shape_of(x) else None for x in x_leaves}
     if None in sizes:
@@ -163,7 +163,7 @@ def _scan(
     if steps < 0:
         raise ValueError(f"{what}: length must not be negative, got {steps}.")
     slices = [array_type(t.shape[1:], t.dtype) for t in _types_of(x_leaves)]
-    traced, carry, carry_tree = _loop(f, what, init, [x_tree], slices, True)
+    traced, carry, carry_tree = _loop(f, what, init, [x_tree], slices, True, inner)
     outs = _bind_scan(
         [*traced.captured, *carry, *x_leaves], rule, program=traced.program, consts=len(traced.captured), carry=len(carry),
         length=steps, reverse=reverse, name=function_name(f),
