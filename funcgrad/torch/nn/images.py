@@ -151,8 +151,8 @@ class _ConvTranspose(_Conv):
         extra = self.output_padding
         if output_size is not None:
             smallest = [
-                (n - 1) * s - 2 * int(p) + d * (k - 1) + 1
-                for n, s, p, d, k in zip(
+                (n - 1) * s - 2 * p + d * (k - 1) + 1
+                for n, s, p, d, k in zip(  # type: ignore[call-overload]
                     input._array.shape[-self.rank :],
                     self.stride,
                     self.padding,
