@@ -2,6 +2,7 @@
 
 from funcgrad.torch import autograd as autograd
 from funcgrad.torch import func as func
+from funcgrad.torch import linalg as linalg
 from funcgrad.torch import utils as utils
 from funcgrad.torch.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from funcgrad.torch.dtypes import Size as Size
@@ -164,6 +165,13 @@ from funcgrad.torch.ops.cumulative import diff as diff
 from funcgrad.torch.ops.cumulative import logcumsumexp as logcumsumexp
 from funcgrad.torch.ops.cumulative import trapezoid as trapezoid
 from funcgrad.torch.ops.cumulative import trapz as trapz
+from funcgrad.torch.ops.decompositions import cholesky as cholesky
+from funcgrad.torch.ops.decompositions import cholesky_inverse as cholesky_inverse
+from funcgrad.torch.ops.decompositions import cholesky_solve as cholesky_solve
+from funcgrad.torch.ops.decompositions import householder_product as orgqr  # noqa: F401
+from funcgrad.torch.ops.decompositions import lu as lu
+from funcgrad.torch.ops.decompositions import qr as qr
+from funcgrad.torch.ops.decompositions import svd as svd
 from funcgrad.torch.ops.gathering import argwhere as argwhere
 from funcgrad.torch.ops.gathering import gather as gather
 from funcgrad.torch.ops.gathering import index_add as index_add
@@ -233,6 +241,8 @@ from funcgrad.torch.ops.linalg import trace as trace
 from funcgrad.torch.ops.linalg import tril as tril
 from funcgrad.torch.ops.linalg import triu as triu
 from funcgrad.torch.ops.linalg import vdot as vdot
+from funcgrad.torch.ops.norms import cond as cond
+from funcgrad.torch.ops.norms import matrix_rank as matrix_rank
 from funcgrad.torch.ops.random import Generator as Generator
 from funcgrad.torch.ops.random import bernoulli as bernoulli
 from funcgrad.torch.ops.random import default_generator as default_generator
@@ -312,6 +322,16 @@ from funcgrad.torch.ops.shapes import unsqueeze as unsqueeze
 from funcgrad.torch.ops.shapes import view_as_complex as view_as_complex
 from funcgrad.torch.ops.shapes import view_as_real as view_as_real
 from funcgrad.torch.ops.shapes import vsplit as vsplit
+from funcgrad.torch.ops.solvers import det as det
+from funcgrad.torch.ops.solvers import inverse as inverse
+from funcgrad.torch.ops.solvers import logdet as logdet
+from funcgrad.torch.ops.solvers import lu_solve as lu_solve
+from funcgrad.torch.ops.solvers import matrix_exp as matrix_exp
+from funcgrad.torch.ops.solvers import matrix_power as matrix_power
+from funcgrad.torch.ops.solvers import pinverse as pinverse
+from funcgrad.torch.ops.solvers import slogdet as slogdet
+from funcgrad.torch.ops.solvers import triangular_solve as triangular_solve
+from funcgrad.torch.ops.solvers import vander as vander
 from funcgrad.torch.ops.sorting import argsort as argsort
 from funcgrad.torch.ops.sorting import bincount as bincount
 from funcgrad.torch.ops.sorting import bucketize as bucketize

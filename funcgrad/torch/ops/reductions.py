@@ -373,7 +373,7 @@ def norm_of(x: Any, p: Any, axes: tuple[int, ...] | None, keepdim: bool) -> Any:
     return fnp.where(total == 0, 0, fnp.power(safe, 1 / p))
 
 
-@operation(lambda input, p, dim, *rest: "NormBackward0" if dim is None else "NormBackward1", saves="result")
+@operation(lambda input, p, *rest: "SumBackward1" if p == "nuc" else "LinalgVectorNormBackward0", saves="result")
 def norm(input: Operand, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The p-norm over all or the given dimensions ("fro" is 2, "nuc" the sum of singular values)."""
     x = as_dtype(input, dtype)
