@@ -9,6 +9,7 @@ import numpy as np
 import funcgrad.numpy as fnp
 from funcgrad import lax
 from funcgrad.core.tracing import type_of
+from funcgrad.ops.basics import convert
 from funcgrad.scipy import special
 from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, TensorOrNumber, operation
@@ -16,14 +17,27 @@ from funcgrad.torch.ops.promotion import as_dtype, floating
 from funcgrad.torch.tensor import Tensor
 
 
-def _scaled(other: Any, alpha: Any) -> Any:
-    return other if type(alpha) is int and alpha == 1 else alpha * other
+def _scaled(other: Any, alpha: Any, kind: Any = None) -> Any:
+    """alpha * other; `kind`: the dtype of the result, which may not be lower than alpha's."""
+    if type(alpha) is int and alpha == 1:
+        return other
+    if kind is None or dtypes.category(kind) >= 2:
+        return alpha * other
+    if dtypes.category(type_of(alpha).dtype) >= 2:
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    factor = convert(fnp.asarray(alpha), kind)
+    return fnp.logical_and(other, factor) if kind == np.bool_ else factor * other
+
+
+def _kind(*values: Any) -> np.dtype:
+    return dtypes.result_dtype([type_of(v) for v in values])
 
 
 @operation(promote="arithmetic", inplace=True)
 def add(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
     """input + alpha * other."""
-    return fnp.logical_or(input, other) if _is_bool(input, other) else input + _scaled(other, alpha)
+    scaled = _scaled(other, alpha, _kind(input, other))
+    return fnp.logical_or(input, scaled) if _is_bool(input, other) else input + scaled
 
 
 def _is_bool(*values: Any) -> bool:
@@ -38,13 +52,15 @@ def sub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead."
         )
-    return input - _scaled(other, alpha)
+    return input - _scaled(other, alpha, _kind(input, other))
 
 
-@operation(promote="arithmetic")
+@operation(
+    lambda input, other, alpha: f"RsubBackward{int(not isinstance(other, Tensor))}", promote="arithmetic", method=False
+)
 def rsub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
     """other - alpha * input."""
-    return other - _scaled(input, alpha)
+    return other - _scaled(input, alpha, _kind(input, other))
 
 
 @operation(promote="arithmetic", inplace=True)
@@ -55,7 +71,7 @@ def mul(input: Operand, other: Operand) -> Any:
 
 def _divided(input: Any, other: Any, mode: str | None) -> Any:
     if mode is None:
-        return fnp.true_divide(floating(input) if type_of(input).shape or not type_of(input).weak else input, other)
+        return fnp.true_divide(*[v if type_of(v).weak else floating(v) for v in (input, other)])
     if mode == "floor":
         return fnp.floor_divide(input, other)
     if mode == "trunc":
@@ -67,7 +83,7 @@ def _divided(input: Any, other: Any, mode: str | None) -> Any:
     raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'")
 
 
-@operation(lambda input, other, rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward1",
+@operation(lambda input, other, rounding_mode: "DivBackward0" if rounding_mode is None else "DivBackward2",
            promote="arithmetic", inplace=True)  # fmt: skip
 def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Any:
     """input / other, rounded down ("floor") or toward zero ("trunc") if asked for."""
@@ -80,13 +96,18 @@ def floor_divide(input: Operand, other: Operand) -> Any:
     return fnp.floor_divide(input, other)
 
 
-@operation(promote="arithmetic", inplace=True)
+def _by_tensor(name: str) -> Any:
+    return lambda input, other: f"{name}Backward{int(isinstance(other, Tensor))}"
+
+
+@operation(lambda input, other: f"RemainderBackward{int(isinstance(input, Tensor) and isinstance(other, Tensor))}",
+           promote="arithmetic", inplace=True)  # fmt: skip
 def remainder(input: Operand, other: Operand) -> Any:
     """What is left of a division that rounds down: has the sign of `other`."""
     return fnp.remainder(input, other)
 
 
-@operation(promote="arithmetic", inplace=True)
+@operation(_by_tensor("Fmod"), promote="arithmetic", inplace=True)
 def fmod(input: Operand, other: Operand) -> Any:
     """What is left of a division that rounds toward zero: has the sign of `input`."""
     return fnp.fmod(input, other)
@@ -103,7 +124,13 @@ def pow(input: TensorOrNumber, exponent: TensorOrNumber) -> Any:
     """input ** exponent. Raises RuntimeError for integers to negative integer powers."""
     if isinstance(exponent, (int, float, complex)):
         return _power(input, exponent)
-    return fnp.power(input, exponent)
+    if dtypes.category(_kind(input, exponent)) >= 2:
+        return fnp.power(input, exponent)
+    # Of integers only 1 and -1 have negative powers; the others' are rounded to 0.
+    negative = exponent < 0
+    kept = fnp.power(input, fnp.where(negative, 0, exponent))
+    inverse = fnp.where(input == 1, 1, fnp.where(input == -1, 1 - 2 * (exponent & 1), 0))
+    return fnp.where(negative, inverse, kept).astype(kept.dtype)
 
 
 def _power(x: Any, n: Any) -> Any:
@@ -121,7 +148,7 @@ def _power(x: Any, n: Any) -> Any:
     return fnp.power(x, n)
 
 
-@operation("PowBackward1", promote=None)
+@operation(_pow_title, inplace=True)
 def float_power(input: Operand, exponent: Operand) -> Any:
     """input ** exponent in float64 (complex128 for complex operands)."""
     wide = np.complex128 if "c" in (type_of(input).dtype.kind, type_of(exponent).dtype.kind) else np.float64
@@ -183,7 +210,7 @@ def addcdiv(input: Operand, tensor1: Operand, tensor2: Operand, *, value: Operan
     return input + _scaled(fnp.true_divide(tensor1, tensor2), value)
 
 
-@operation(promote="float", inplace=True)
+@operation(lambda input, other: f"CopysignBackward{int(not isinstance(other, Tensor))}", promote="float", inplace=True)
 def copysign(input: Operand, other: Operand) -> Any:
     """|input| with the sign of other."""
     return fnp.copysign(input, other)
@@ -192,7 +219,9 @@ def copysign(input: Operand, other: Operand) -> Any:
 @operation(promote="arithmetic", inplace=True)
 def nextafter(input: Operand, other: Operand) -> Any:
     """The next number after input in the direction of other."""
-    return fnp.nextafter(input, other)
+    # The gradient goes to input as if nothing had been added.
+    found = lax.stop_gradient(fnp.nextafter(input, other))
+    return fnp.where(fnp.isfinite(input), lax.stop_gradient(found - input) + input, found)
 
 
 @operation(promote="arithmetic", inplace=True)
@@ -213,13 +242,19 @@ def lcm(input: Operand, other: Operand) -> Any:
     return fnp.lcm(input, other)
 
 
-@operation("MulBackward0", promote="float", inplace=True)
+@operation(promote="float", inplace=True)
 def ldexp(input: Operand, other: Operand) -> Any:
     """input * 2**other."""
     return input * fnp.exp2(other)
 
 
-@operation(promote="float", inplace=True)
+def _xlogy_title(input: Any, other: Any) -> str:
+    if not isinstance(other, Tensor):
+        return "XlogyBackward2"
+    return "XlogyBackward0" if isinstance(input, Tensor) else "XlogyBackward1"
+
+
+@operation(_xlogy_title, promote="float", inplace=True)
 def xlogy(input: Operand, other: Operand) -> Any:
     """input * log(other), 0 where input is 0."""
     return special.xlogy(input, other)
@@ -228,7 +263,11 @@ def xlogy(input: Operand, other: Operand) -> Any:
 @operation(promote="float")
 def logaddexp(input: Operand, other: Operand) -> Any:
     """log(exp(input) + exp(other)) without overflow."""
-    return fnp.logaddexp(input, other)
+    if type_of(input).dtype.kind != "c":
+        return fnp.logaddexp(input, other)
+    larger = fnp.where(fnp.real(input) >= fnp.real(other), input, other)
+    smaller = fnp.where(fnp.real(input) >= fnp.real(other), other, input)
+    return larger + fnp.log1p(fnp.exp(smaller - larger))
 
 
 @operation(promote="float")
@@ -277,4 +316,3 @@ for _name, _function in {
 }.items():
     setattr(Tensor, _name, getattr(Tensor, _function))
     setattr(Tensor, _name + "_", getattr(Tensor, _function + "_"))
-_ = lax

@@ -127,7 +127,7 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
 Tensor.where = _where_method  # type: ignore[attr-defined]
 
 
-@operation(inplace=True)
+@operation(lambda input, mask, value: f"MaskedFillBackward{int(isinstance(value, Tensor))}", inplace=True)
 def masked_fill(input: Operand, mask: Operand, value: Operand) -> Any:
     """`value` where the mask is true."""
     if mask.dtype != np.bool_:

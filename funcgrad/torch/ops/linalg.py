@@ -98,7 +98,7 @@ def bmm(input: Operand, mat2: Operand) -> Any:
     return fnp.matmul(input, mat2)
 
 
-@operation("UnsafeViewBackward0", method=False)
+@operation(lambda input, other: "SqueezeBackward4" if input.ndim == 1 else "UnsafeViewBackward0", method=False)
 def matmul_batched(input: Operand, other: Operand) -> Any:
     """matmul with batch dimensions, which broadcast."""
     _same_dtypes(input, other, "matmul")
@@ -235,7 +235,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     return _einsum(equation.replace(" ", ""), list(tensors))
 
 
-@operation("ViewBackward0")
+@operation("UnsafeViewBackward0")
 def kron(input: Operand, other: Operand) -> Any:
     """The Kronecker product."""
     return fnp.kron(*together(input, other))

@@ -235,13 +235,18 @@ def _argument(x: Any, dim: int | None, keepdim: bool, f: Any) -> Any:
 @operation()
 def all(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether all are not zero."""
-    return fnp.all(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    return _as_bytes(input, fnp.all(input, axis=axes_of(dim, input.ndim), keepdims=keepdim))
 
 
 @operation()
 def any(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether one is not zero."""
-    return fnp.any(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    return _as_bytes(input, fnp.any(input, axis=axes_of(dim, input.ndim), keepdims=keepdim))
+
+
+def _as_bytes(x: Any, found: Any) -> Any:
+    # Before PyTorch had booleans, uint8 stood for them.
+    return found.astype(np.uint8) if x.dtype == np.uint8 else found
 
 
 @operation()
@@ -400,7 +405,13 @@ def renorm(input: Operand, p: float, dim: int, maxnorm: float) -> Any:
 @operation(saves="result")
 def logsumexp(input: Operand, dim: Dim, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) without overflow."""
-    return nn.logsumexp(floating(input), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    x, axes = floating(input), axes_of(dim, input.ndim)
+    if x.dtype.kind != "c":
+        return nn.logsumexp(x, axis=axes, keepdims=keepdim)
+    peak = lax.stop_gradient(fnp.max(fnp.real(x), axis=axes, keepdims=True))
+    peak = fnp.where(fnp.isfinite(peak), peak, 0)
+    total = fnp.log(fnp.sum(fnp.exp(x - peak), axis=axes, keepdims=keepdim))
+    return total + (peak if keepdim else fnp.reshape(peak, total.shape))
 
 
 def reduced_shape(shape: Sequence[int], axes: Sequence[int] | None) -> tuple[int, ...]:
