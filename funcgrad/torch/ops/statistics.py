@@ -81,19 +81,20 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, d
 
 @operation("CatBackward0", method=False)
 def _gradient(input: Operand, axes: tuple[int, ...], spacing: tuple[float, ...], edge_order: int) -> Any:
-    found = fnp.gradient(input, *spacing, axis=axes, edge_order=edge_order)
-    return list(found) if isinstance(found, (list, tuple)) else [found]
+    x = floating(input)
+    found = fnp.gradient(x, *spacing, axis=axes, edge_order=edge_order)
+    return [f.astype(x.dtype) for f in (found if isinstance(found, (list, tuple)) else [found])]
 
 
-def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
+def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
     """Estimates of partial derivatives from samples: central differences, one-sided at the ends.
 
-    spacing: a number, one for each dimension, or the coordinates of the samples of each.
+    spacing: a number (1 by default), one for each dimension, or the coordinates of the samples of each.
     """
     listed: Sequence[int] = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
     axes = tuple(wrap_dim(d, input.ndim) for d in listed)
-    if isinstance(spacing, (int, float)):
-        steps: tuple[Any, ...] = (spacing,) * len(axes)
+    if spacing is None or isinstance(spacing, (int, float)):
+        steps: tuple[Any, ...] = (1 if spacing is None else spacing,) * len(axes)
     else:
         steps = tuple(tuple(s.tolist()) if isinstance(s, Tensor) and s.ndim else s for s in spacing)
         steps = tuple(s.item() if isinstance(s, Tensor) else s for s in steps)
