@@ -12,8 +12,8 @@ from funcgrad.core.tracing import type_of
 from funcgrad.ops.basics import convert
 from funcgrad.scipy import special
 from funcgrad.torch import dtypes
-from funcgrad.torch.operation import Operand, TensorOrNumber, operation
-from funcgrad.torch.ops.promotion import as_dtype, floating
+from funcgrad.torch.operation import Operand, TensorOrNumber, check_broadcast, operation
+from funcgrad.torch.ops.promotion import as_dtype, floating, supported, together
 from funcgrad.torch.tensor import Tensor
 
 
@@ -33,9 +33,15 @@ def _kind(*values: Any) -> np.dtype:
     return dtypes.result_dtype([type_of(v) for v in values])
 
 
-@operation(promote="arithmetic", inplace=True)
+def _pair(input: Any, other: Any) -> list[Any]:
+    check_broadcast([type_of(input).shape, type_of(other).shape])
+    return together(input, other)
+
+
+@operation(inplace=True)
 def add(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
     """input + alpha * other."""
+    input, other = _pair(input, other)
     scaled = _scaled(other, alpha, _kind(input, other))
     return fnp.logical_or(input, scaled) if _is_bool(input, other) else input + scaled
 
@@ -44,23 +50,29 @@ def _is_bool(*values: Any) -> bool:
     return all(type_of(v).dtype == np.bool_ for v in values)
 
 
-@operation(promote="arithmetic", inplace=True)
-def sub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
-    """input - alpha * other. Raises RuntimeError for booleans."""
-    if _is_bool(input, other):
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-            "operator instead."
+def _difference(input: Any, other: Any, alpha: Any) -> Any:
+    flags = [type_of(v).dtype == np.bool_ for v in (input, other)]
+    if any(flags):
+        both = "two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+        one = (
+            "a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator "
+            "instead."
         )
+        raise RuntimeError(f"Subtraction, the `-` operator, with {both if all(flags) else one}")
+    input, other = _pair(input, other)
     return input - _scaled(other, alpha, _kind(input, other))
 
 
-@operation(
-    lambda input, other, alpha: f"RsubBackward{int(not isinstance(other, Tensor))}", promote="arithmetic", method=False
-)
+@operation(inplace=True)
+def sub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
+    """input - alpha * other. Raises RuntimeError for booleans."""
+    return _difference(input, other, alpha)
+
+
+@operation(lambda input, other, alpha: f"RsubBackward{int(not isinstance(other, Tensor))}", method=False)
 def rsub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
-    """other - alpha * input."""
-    return other - _scaled(input, alpha, _kind(input, other))
+    """other - alpha * input. Raises RuntimeError for booleans."""
+    return _difference(other, input, alpha)
 
 
 @operation(promote="arithmetic", inplace=True)
@@ -72,6 +84,8 @@ def mul(input: Operand, other: Operand) -> Any:
 def _divided(input: Any, other: Any, mode: str | None) -> Any:
     if mode is None:
         return fnp.true_divide(*[v if type_of(v).weak else floating(v) for v in (input, other)])
+    if mode in ("floor", "trunc"):
+        supported(f"div_{mode}_cpu", _kind(input, other), "uif")
     if mode == "floor":
         return fnp.floor_divide(input, other)
     if mode == "trunc":
@@ -93,6 +107,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
 @operation("NotImplemented", promote="arithmetic", inplace=True)
 def floor_divide(input: Operand, other: Operand) -> Any:
     """input / other, rounded down."""
+    supported("div_floor_cpu", _kind(input, other), "uif")
     return fnp.floor_divide(input, other)
 
 
@@ -104,12 +119,14 @@ def _by_tensor(name: str) -> Any:
            promote="arithmetic", inplace=True)  # fmt: skip
 def remainder(input: Operand, other: Operand) -> Any:
     """What is left of a division that rounds down: has the sign of `other`."""
+    supported("remainder_cpu", _kind(input, other), "uif")
     return fnp.remainder(input, other)
 
 
 @operation(_by_tensor("Fmod"), promote="arithmetic", inplace=True)
 def fmod(input: Operand, other: Operand) -> Any:
     """What is left of a division that rounds toward zero: has the sign of `input`."""
+    supported("fmod_cpu", _kind(input, other), "uif")
     return fnp.fmod(input, other)
 
 
@@ -158,6 +175,7 @@ def float_power(input: Operand, exponent: Operand) -> Any:
 @operation(promote="float", inplace=True)
 def atan2(input: Operand, other: Operand) -> Any:
     """The angle of the point (other, input), in (-pi, pi]."""
+    supported("atan2_cpu", _kind(input, other), "f")
     return fnp.arctan2(input, other)
 
 
@@ -167,15 +185,22 @@ def hypot(input: Operand, other: Operand) -> Any:
     return fnp.hypot(input, other)
 
 
+def _ordered(name: str, input: Any, other: Any) -> None:
+    if _kind(input, other).kind == "c":
+        raise RuntimeError(f"{name} not implemented for complex tensors.")
+
+
 @operation(promote="arithmetic")
 def maximum(input: Operand, other: Operand) -> Any:
     """The larger of each pair; nan if one is; equal ones share the gradient."""
+    _ordered("maximum", input, other)
     return fnp.maximum(input, other)
 
 
 @operation(promote="arithmetic")
 def minimum(input: Operand, other: Operand) -> Any:
     """The smaller of each pair; nan if one is; equal ones share the gradient."""
+    _ordered("minimum", input, other)
     return fnp.minimum(input, other)
 
 
@@ -192,9 +217,14 @@ def fmin(input: Operand, other: Operand) -> Any:
 
 
 @operation(lambda input, end, weight: "LerpBackward1" if isinstance(weight, Tensor) else "LerpBackward0",
-           promote="arithmetic", inplace=True)  # fmt: skip
+           inplace=True)  # fmt: skip
 def lerp(input: Operand, end: Operand, weight: Operand) -> Any:
-    """input + weight * (end - input)."""
+    """input + weight * (end - input), all of one dtype."""
+    for name, given in (("end", end), ("weight", weight)):
+        if not type_of(given).weak and given.dtype != input.dtype:
+            want, have = (dtypes.from_numpy_dtype(v.dtype) for v in (input, given))
+            raise RuntimeError(f"expected dtype {want.name} for `{name}` but got dtype {have.name}")
+    supported("lerp_kernel_scalar", input.dtype, "fc")
     return input + weight * (end - input)
 
 
@@ -257,6 +287,7 @@ def _xlogy_title(input: Any, other: Any) -> str:
 @operation(_xlogy_title, promote="float", inplace=True)
 def xlogy(input: Operand, other: Operand) -> Any:
     """input * log(other), 0 where input is 0."""
+    supported("xlogy_cpu", _kind(input, other), "f")
     return special.xlogy(input, other)
 
 
@@ -279,30 +310,35 @@ def logaddexp2(input: Operand, other: Operand) -> Any:
 @operation(promote="arithmetic", inplace=True)
 def bitwise_and(input: Operand, other: Operand) -> Any:
     """Bits set in both (of booleans: both)."""
+    supported("bitwise_and_cpu", _kind(input, other), "bui")
     return fnp.bitwise_and(input, other)
 
 
 @operation(promote="arithmetic", inplace=True)
 def bitwise_or(input: Operand, other: Operand) -> Any:
     """Bits set in one of them."""
+    supported("bitwise_or_cpu", _kind(input, other), "bui")
     return fnp.bitwise_or(input, other)
 
 
 @operation(promote="arithmetic", inplace=True)
 def bitwise_xor(input: Operand, other: Operand) -> Any:
     """Bits set in just one of them."""
+    supported("bitwise_xor_cpu", _kind(input, other), "bui")
     return fnp.bitwise_xor(input, other)
 
 
 @operation(promote="arithmetic", inplace=True)
 def bitwise_left_shift(input: Operand, other: Operand) -> Any:
     """input * 2**other of integers."""
+    supported("lshift_cpu", _kind(input, other), "ui")
     return fnp.left_shift(input, other)
 
 
 @operation(promote="arithmetic", inplace=True)
 def bitwise_right_shift(input: Operand, other: Operand) -> Any:
     """input / 2**other of integers, rounded down."""
+    supported("rshift_cpu", _kind(input, other), "ui")
     return fnp.right_shift(input, other)
 
 

@@ -83,6 +83,8 @@ trapz = trapezoid
 @operation("SubBackward0")
 def diff(input: Operand, n: int = 1, dim: int = -1, prepend: Operand = None, append: Operand = None) -> Any:
     """Differences of neighbours along a dimension, n times."""
+    if not input.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
     if n == 0:
         return input
     parts = [p for p in (prepend, input, append) if p is not None]

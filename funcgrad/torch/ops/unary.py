@@ -10,10 +10,12 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import lax, nn
+from funcgrad.core.tracing import type_of
 from funcgrad.ops import elementwise
 from funcgrad.scipy import special
+from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation
-from funcgrad.torch.ops.promotion import floating
+from funcgrad.torch.ops.promotion import floating, supported
 from funcgrad.torch.tensor import Tensor
 
 
@@ -132,6 +134,10 @@ def clamp(input: Operand, min: Operand = None, max: Operand = None) -> Any:
     """Limited to [min, max]; the derivative at the bounds is 1."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    kind = dtypes.result_dtype([type_of(v) for v in (input, min, max) if v is not None])
+    if kind.kind == "c":
+        raise RuntimeError("clamp is not supported for complex types")
+    supported("clamp_min_scalar_cpu" if max is None else "clamp_scalar_cpu", kind, "uif")
     low = input if min is None else fnp.where(input < min, min, input)
     return low if max is None else fnp.where(low > max, max, low)
 
