@@ -7,6 +7,8 @@ from funcgrad.lax.bits import mulhi as mulhi
 from funcgrad.lax.bits import optimization_barrier as optimization_barrier
 from funcgrad.lax.control import associative_scan as associative_scan
 from funcgrad.lax.control import cond as cond
+from funcgrad.lax.control import custom_linear_solve as custom_linear_solve
+from funcgrad.lax.control import custom_root as custom_root
 from funcgrad.lax.control import fori_loop as fori_loop
 from funcgrad.lax.control import map as map
 from funcgrad.lax.control import scan as scan
