@@ -65,6 +65,8 @@ class Operation:
         self.promote, self.saves, self.view, self.result = promote, saves, view, result
         self.is_alias = view == "alias"
         self._look = look
+        self.check: Callable[[Sequence[Any]], None] | None = None
+        """Looks at the data of the arguments before each run, to raise what a body, which sees types only, cannot."""
         self.plans: dict[Any, Any] = {}
         parameters = list(inspect.signature(body).parameters.values())
         self.names = [p.name for p in parameters]
@@ -100,6 +102,8 @@ class Operation:
 
     def call(self, arguments: Sequence[Any], target: Tensor | None = None) -> Any:
         """Runs the operation; with `target` the result is written into that tensor, which is the first argument."""
+        if self.check is not None:
+            self.check(arguments)
         tensors: list[Tensor | None] = []
         arrays: list[Any] = []
         key: list[Any] = [target is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -342,6 +343,20 @@ def bitwise_right_shift(input: Operand, other: Operand) -> Any:
     return fnp.right_shift(input, other)
 
 
+def _check_divisor(arguments: Sequence[Any]) -> None:
+    """Raises RuntimeError for a division of integers by 0, for which there is no infinity."""
+    if len(arguments) > 2 and arguments[2] is None:
+        return
+    values = [v._array if isinstance(v, Tensor) else v for v in arguments[:2]]
+    if any(isinstance(v, (float, complex)) or (isinstance(v, np.ndarray) and v.dtype.kind in "fc") for v in values):
+        return
+    divisor = values[1]
+    if (type(divisor) is np.ndarray and not divisor.all()) or (type(divisor) is int and divisor == 0):
+        raise RuntimeError("ZeroDivisionError")
+
+
+for _divides in (div, floor_divide, remainder, fmod):
+    _divides.operation.check = _check_divisor
 subtract, multiply, divide, true_divide, arctan2 = sub, mul, div, div, atan2
 for _name, _function in {
     "subtract": "sub",
