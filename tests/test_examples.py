@@ -62,10 +62,11 @@ def blocks():
     return re.findall(r"\*\*(\w+)\*\* \(([^\n]*)\n+```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_readme_shows_three_uses_and_says_what_is_coming():
+def test_the_readme_shows_each_use_and_says_what_is_coming():
     assert [(title, note.startswith("coming")) for title, note, _ in blocks()] == [
         ("Functional", False),
         ("Compiled", False),
+        ("Training", False),
         ("Imperative", True),
     ]
 
