@@ -34,7 +34,11 @@ class InvertedResidual(nn.Module):
         hidden = round(inp * expand_ratio)
         self.use_res_connect = stride == 1 and inp == oup
         layers: list[Any] = [] if expand_ratio == 1 else [Conv2dNormActivation(inp, hidden, 1)]
-        layers += [Conv2dNormActivation(hidden, hidden, 3, stride, hidden), nn.Conv2d(hidden, oup, 1, bias=False), nn.BatchNorm2d(oup)]
+        layers += [
+            Conv2dNormActivation(hidden, hidden, 3, stride, hidden),
+            nn.Conv2d(hidden, oup, 1, bias=False),
+            nn.BatchNorm2d(oup),
+        ]
         self.conv = nn.Sequential(*layers)
 
     def forward(self, x: Any) -> Any:

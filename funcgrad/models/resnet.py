@@ -24,7 +24,9 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: Any = None, groups: int = 1, base_width: int = 64):
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, downsample: Any = None, groups: int = 1, base_width: int = 64
+    ):
         nn.Module.__init__(self)
         self.conv1 = conv3x3(inplanes, planes, stride)
         self.bn1 = nn.BatchNorm2d(planes)
@@ -46,7 +48,9 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: Any = None, groups: int = 1, base_width: int = 64):
+    def __init__(
+        self, inplanes: int, planes: int, stride: int = 1, downsample: Any = None, groups: int = 1, base_width: int = 64
+    ):
         nn.Module.__init__(self)
         width = int(planes * (base_width / 64.0)) * groups
         self.conv1 = conv1x1(inplanes, width)
@@ -111,14 +115,20 @@ class ResNet(nn.Module):
 
 def resnet18(*, weights: Any = None, progress: bool = True, pretrained: Any = None, **kwargs: Any) -> ResNet:
     """ResNet-18. weights: the path of a checkpoint; see `load_weights`. progress is torchvision's, for downloads."""
-    return load_weights(ResNet(BasicBlock, [2, 2, 2, 2], **kwargs), weights, pretrained, "resnet18", "resnet18-f37072fd.pth")
+    return load_weights(
+        ResNet(BasicBlock, [2, 2, 2, 2], **kwargs), weights, pretrained, "resnet18", "resnet18-f37072fd.pth"
+    )
 
 
 def resnet34(*, weights: Any = None, progress: bool = True, pretrained: Any = None, **kwargs: Any) -> ResNet:
     """ResNet-34. weights: the path of a checkpoint; see `load_weights`. progress is torchvision's, for downloads."""
-    return load_weights(ResNet(BasicBlock, [3, 4, 6, 3], **kwargs), weights, pretrained, "resnet34", "resnet34-b627a593.pth")
+    return load_weights(
+        ResNet(BasicBlock, [3, 4, 6, 3], **kwargs), weights, pretrained, "resnet34", "resnet34-b627a593.pth"
+    )
 
 
 def resnet50(*, weights: Any = None, progress: bool = True, pretrained: Any = None, **kwargs: Any) -> ResNet:
     """ResNet-50. weights: the path of a checkpoint; see `load_weights`. progress is torchvision's, for downloads."""
-    return load_weights(ResNet(Bottleneck, [3, 4, 6, 3], **kwargs), weights, pretrained, "resnet50", "resnet50-11ad3fa6.pth")
+    return load_weights(
+        ResNet(Bottleneck, [3, 4, 6, 3], **kwargs), weights, pretrained, "resnet50", "resnet50-11ad3fa6.pth"
+    )

@@ -19,7 +19,8 @@ def load_weights(model: Any, weights: Any, pretrained: Any, name: str, file: str
         return model
     if not isinstance(chosen, (str, os.PathLike)) or not os.path.exists(chosen):
         raise ValueError(
-            f"{name}: weights must be the path of a file, got {chosen!r}. funcgrad downloads nothing: get torchvision's checkpoint "
+            f"{name}: weights must be the path of a file, got {chosen!r}. funcgrad downloads nothing: get "
+            f"torchvision's checkpoint "
             f"{file!r} from https://download.pytorch.org/models/{file} and write {name}(weights='{file}')."
         )
     model.load_state_dict(load(chosen))

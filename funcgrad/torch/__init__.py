@@ -2,8 +2,10 @@
 
 from funcgrad.torch import autograd as autograd
 from funcgrad.torch import func as func
-from funcgrad.torch import linalg as linalg
-from funcgrad.torch import special as special
+from funcgrad.torch import nn as nn
+from funcgrad.torch import optim as optim
+from funcgrad.torch import return_types as return_types
+from funcgrad.torch import serialization as serialization
 from funcgrad.torch import utils as utils
 from funcgrad.torch.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from funcgrad.torch.dtypes import Size as Size
@@ -166,10 +168,10 @@ from funcgrad.torch.ops.cumulative import diff as diff
 from funcgrad.torch.ops.cumulative import logcumsumexp as logcumsumexp
 from funcgrad.torch.ops.cumulative import trapezoid as trapezoid
 from funcgrad.torch.ops.cumulative import trapz as trapz
+from funcgrad.torch.ops.decompositions import cat as cat
 from funcgrad.torch.ops.decompositions import cholesky as cholesky
 from funcgrad.torch.ops.decompositions import cholesky_inverse as cholesky_inverse
 from funcgrad.torch.ops.decompositions import cholesky_solve as cholesky_solve
-from funcgrad.torch.ops.decompositions import householder_product as orgqr  # noqa: F401
 from funcgrad.torch.ops.decompositions import lu as lu
 from funcgrad.torch.ops.decompositions import qr as qr
 from funcgrad.torch.ops.decompositions import svd as svd
@@ -196,7 +198,6 @@ from funcgrad.torch.ops.joining import atleast_2d as atleast_2d
 from funcgrad.torch.ops.joining import atleast_3d as atleast_3d
 from funcgrad.torch.ops.joining import block_diag as block_diag
 from funcgrad.torch.ops.joining import cartesian_prod as cartesian_prod
-from funcgrad.torch.ops.joining import cat as cat
 from funcgrad.torch.ops.joining import column_stack as column_stack
 from funcgrad.torch.ops.joining import combinations as combinations
 from funcgrad.torch.ops.joining import concat as concat
@@ -242,6 +243,28 @@ from funcgrad.torch.ops.linalg import trace as trace
 from funcgrad.torch.ops.linalg import tril as tril
 from funcgrad.torch.ops.linalg import triu as triu
 from funcgrad.torch.ops.linalg import vdot as vdot
+from funcgrad.torch.ops.losses import cosine_embedding_loss as cosine_embedding_loss
+from funcgrad.torch.ops.losses import hinge_embedding_loss as hinge_embedding_loss
+from funcgrad.torch.ops.losses import margin_ranking_loss as margin_ranking_loss
+from funcgrad.torch.ops.losses import poisson_nll_loss as poisson_nll_loss
+from funcgrad.torch.ops.losses import triplet_margin_loss as triplet_margin_loss
+from funcgrad.torch.ops.networks import avg_pool1d as avg_pool1d
+from funcgrad.torch.ops.networks import bilinear as bilinear
+from funcgrad.torch.ops.networks import channel_shuffle as channel_shuffle
+from funcgrad.torch.ops.networks import conv1d as conv1d
+from funcgrad.torch.ops.networks import conv2d as conv2d
+from funcgrad.torch.ops.networks import conv3d as conv3d
+from funcgrad.torch.ops.networks import conv_transpose1d as conv_transpose1d
+from funcgrad.torch.ops.networks import conv_transpose2d as conv_transpose2d
+from funcgrad.torch.ops.networks import conv_transpose3d as conv_transpose3d
+from funcgrad.torch.ops.networks import group_norm as group_norm
+from funcgrad.torch.ops.networks import layer_norm as layer_norm
+from funcgrad.torch.ops.networks import max_pool1d as max_pool1d
+from funcgrad.torch.ops.networks import max_pool2d as max_pool2d
+from funcgrad.torch.ops.networks import max_pool3d as max_pool3d
+from funcgrad.torch.ops.networks import pixel_shuffle as pixel_shuffle
+from funcgrad.torch.ops.networks import pixel_unshuffle as pixel_unshuffle
+from funcgrad.torch.ops.networks import rms_norm as rms_norm
 from funcgrad.torch.ops.norms import cond as cond
 from funcgrad.torch.ops.norms import matrix_rank as matrix_rank
 from funcgrad.torch.ops.random import Generator as Generator
@@ -326,11 +349,13 @@ from funcgrad.torch.ops.shapes import vsplit as vsplit
 from funcgrad.torch.ops.solvers import det as det
 from funcgrad.torch.ops.solvers import inverse as inverse
 from funcgrad.torch.ops.solvers import logdet as logdet
+from funcgrad.torch.ops.solvers import lstsq as lstsq
 from funcgrad.torch.ops.solvers import lu_solve as lu_solve
 from funcgrad.torch.ops.solvers import matrix_exp as matrix_exp
 from funcgrad.torch.ops.solvers import matrix_power as matrix_power
 from funcgrad.torch.ops.solvers import pinverse as pinverse
 from funcgrad.torch.ops.solvers import slogdet as slogdet
+from funcgrad.torch.ops.solvers import solve as solve
 from funcgrad.torch.ops.solvers import triangular_solve as triangular_solve
 from funcgrad.torch.ops.solvers import vander as vander
 from funcgrad.torch.ops.sorting import argsort as argsort
@@ -478,5 +503,7 @@ from funcgrad.torch.ops.written import tanh_ as tanh_
 from funcgrad.torch.ops.written import trunc_ as trunc_
 from funcgrad.torch.ops.written import xlogy_ as xlogy_
 from funcgrad.torch.printing import set_printoptions as set_printoptions
+from funcgrad.torch.serialization import load as load
+from funcgrad.torch.serialization import save as save
 from funcgrad.torch.step import compile as compile
 from funcgrad.torch.tensor import Tensor as Tensor

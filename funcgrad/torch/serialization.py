@@ -39,6 +39,9 @@ class _Global:
     def __init__(self, module: str, name: str):
         self.module, self.name = module, name
 
+    def __call__(self, *args: Any) -> Any:
+        raise AssertionError(f"{self.module}.{self.name} is called by the reader of the file")
+
 
 class _Storage:
     """The memory of a tensor, as a file of the archive."""
@@ -115,7 +118,9 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
         return found[0]
 
 
-def save(obj: Any, f: File, pickle_module: Any = None, pickle_protocol: int = 2, _use_new_zipfile_serialization: bool = True) -> None:
+def save(
+    obj: Any, f: File, pickle_module: Any = None, pickle_protocol: int = 2, _use_new_zipfile_serialization: bool = True
+) -> None:
     """Writes tensors, modules' state dicts and containers of them to a file that PyTorch reads too.
 
     Tensors over one memory share it in the file. Raises PicklingError for objects that the reader would refuse.
@@ -153,7 +158,8 @@ def _rebuild_tensor(storage: np.ndarray, offset: int, size: tuple[int, ...], str
     need = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1 if 0 not in size else 0
     if need > storage.size or offset < 0 or any(s < 0 for s in stride):
         raise pickle.UnpicklingError(
-            f"a tensor of size {list(size)} with strides {list(stride)} does not lie within its storage of {storage.size} elements"
+            f"a tensor of size {list(size)} with strides {list(stride)} does not lie within its storage of "
+            f"{storage.size} elements"
         )
     item = storage.itemsize
     array = np.ndarray(size, storage.dtype, storage, offset * item if storage.size else 0, [s * item for s in stride])
@@ -214,7 +220,8 @@ class _Unpickler(pickle.Unpickler):
         found = _ALLOWED.get((module, name), _safe.get((module, name)))
         if found is None:
             raise pickle.UnpicklingError(
-                f"Weights only load failed. Unsupported global: GLOBAL {module}.{name} was not an allowed global by default. Nothing of "
+                f"Weights only load failed. Unsupported global: GLOBAL {module}.{name} was not an allowed "
+                f"global by default. Nothing of "
                 "the file was run. If you trust it, allow this one by torch.serialization.add_safe_globals([...])."
             )
         return found
@@ -229,8 +236,15 @@ class _Unpickler(pickle.Unpickler):
         return self.storages(_STORAGES[kind], str(key), int(size), kind == "BFloat16Storage")
 
 
-def load(f: File, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None, mmap: bool | None = None,
-         **pickle_load_args: Any) -> Any:  # fmt: skip
+def load(
+    f: File,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+    **pickle_load_args: Any,
+) -> Any:
     """Reads a file of `save`, PyTorch's or ours, or a `.safetensors` file (as a dict of tensors).
 
     weights_only: always in force, whatever is passed: only tensors, containers, numbers and strings are read. bfloat16 is
@@ -249,14 +263,24 @@ def load(f: File, map_location: Any = None, pickle_module: Any = None, *, weight
 def _read(file: BinaryIO) -> Any:
     if not zipfile.is_zipfile(file):
         raise RuntimeError(
-            "the file is no zip archive of torch.save: it is damaged, or older than PyTorch 1.6 (load and save it once with a newer one)"
+            "the file is no zip archive of torch.save: it is damaged, or older than PyTorch 1.6 (load and save "
+            "it once with a newer one)"
         )
     try:
         with zipfile.ZipFile(file) as archive:
             return _unpickled(archive)
     except pickle.UnpicklingError:
         raise
-    except (zipfile.BadZipFile, KeyError, EOFError, struct.error, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        EOFError,
+        struct.error,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+    ) as error:
         raise pickle.UnpicklingError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from None
 
 
@@ -270,7 +294,9 @@ def _unpickled(archive: zipfile.ZipFile) -> Any:
         if key not in known:
             raw = bytearray(archive.read(names[f"data/{key}"]))
             if len(raw) < size * kind.itemsize:
-                raise pickle.UnpicklingError(f"storage {key} holds {len(raw)} bytes, {size * kind.itemsize} were expected")
+                raise pickle.UnpicklingError(
+                    f"storage {key} holds {len(raw)} bytes, {size * kind.itemsize} were expected"
+                )
             array = np.frombuffer(raw, kind, size)
             array = array.byteswap() if swapped else array
             known[key] = (array.astype(np.uint32) << 16).view(np.float32) if brain else array
@@ -287,7 +313,9 @@ def load_file(filename: str | os.PathLike[str], device: str = "cpu") -> dict[str
     return {name: make(np.array(array)) for name, array in _library().load_file(os.fspath(filename)).items()}
 
 
-def save_file(tensors: dict[str, Tensor], filename: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> None:
+def save_file(
+    tensors: dict[str, Tensor], filename: str | os.PathLike[str], metadata: dict[str, str] | None = None
+) -> None:
     """Writes tensors by name to a `.safetensors` file. Needs the package safetensors."""
     arrays = {name: np.ascontiguousarray(concrete(t, "save_file")) for name, t in tensors.items()}
     _library().save_file(arrays, os.fspath(filename), metadata)
@@ -297,5 +325,7 @@ def _library() -> Any:
     try:
         _ = safetensors.load_file
     except ImportError:
-        raise ImportError("safetensors files need the package safetensors: pip install 'funcgrad[checkpoints]'.") from None
+        raise ImportError(
+            "safetensors files need the package safetensors: pip install 'funcgrad[checkpoints]'."
+        ) from None
     return safetensors

@@ -60,7 +60,8 @@ def default_collate(batch: list[Any]) -> Any:
         parts = [default_collate(list(part)) for part in zip(*batch, strict=True)]
         return parts if isinstance(first, list) else list(parts)
     raise TypeError(
-        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}; pass collate_fn="
+        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found "
+        f"{type(first)}; pass collate_fn="
     )
 
 
@@ -75,12 +76,16 @@ class DataLoader:
         if num_workers < 0:
             raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
         if prefetch_factor is not None and num_workers == 0:
-            raise ValueError("prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable it.")
+            raise ValueError(
+                "prefetch_factor option could only be specified in multiprocessing. let num_workers > 0 to enable it."
+            )
         streams = isinstance(dataset, IterableDataset)
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-            raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+            raise ValueError(
+                "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+            )
         if streams and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError(
                 f"DataLoader with IterableDataset: expected unspecified shuffle option, but got shuffle={shuffle}"
@@ -93,12 +98,16 @@ class DataLoader:
         if not streams:
             chosen = sampler or (RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset))
             self.sampler = chosen
-            self.batch_sampler = batch_sampler or (None if batch_size is None else BatchSampler(chosen, batch_size, drop_last))
+            self.batch_sampler = batch_sampler or (
+                None if batch_size is None else BatchSampler(chosen, batch_size, drop_last)
+            )
 
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):
             n = len(self.dataset)  # type: ignore[arg-type]
-            return n if self.batch_size is None else n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+            return (
+                n if self.batch_size is None else n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+            )
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)
 
     def __iter__(self) -> Iterator[Any]:

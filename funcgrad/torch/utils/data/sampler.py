@@ -35,7 +35,13 @@ class SequentialSampler(Sampler):
 class RandomSampler(Sampler):
     """In random order, or drawn with replacement."""
 
-    def __init__(self, data_source: Any, replacement: bool = False, num_samples: int | None = None, generator: Generator | None = None):
+    def __init__(
+        self,
+        data_source: Any,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ):
         Sampler.__init__(self, data_source)
         if num_samples is not None and num_samples <= 0:
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
@@ -78,7 +84,12 @@ class WeightedRandomSampler(Sampler):
     """Numbers drawn with weights."""
 
     def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None):
-        self.weights, self.num_samples, self.replacement, self.generator = tensor(list(weights)), num_samples, replacement, generator
+        self.weights, self.num_samples, self.replacement, self.generator = (
+            tensor(list(weights)),
+            num_samples,
+            replacement,
+            generator,
+        )
 
     def __iter__(self) -> Iterator[int]:
         return iter(multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator).tolist())
