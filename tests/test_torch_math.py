@@ -148,6 +148,12 @@ def test_dtypes_of_reductions(method):
         same(*both(f"a.{method}", a=sample(kind)), f"{method} of {kind}", 1e-5)
 
 
+@pytest.mark.parametrize("expression", ["a + -3", "a * 300", "a - 5", "-3 - a", "a == -1", "a.add_(-3)"])
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int16"])
+def test_numbers_that_a_small_dtype_does_not_hold(expression, kind):
+    same(*both(expression, a=np.array([1, 2], kind)), expression)
+
+
 # ---- shapes ----
 
 SHAPED = [
