@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.compile import conv_text as text
 from funcgrad.compile import conv_depthwise, conv_winograd, vectors
+from funcgrad.compile import conv_text as text
 from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
 
@@ -103,6 +103,7 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     if any(s > 1 and d > 1 for s, d in zip(g.strides, g.dilation, strict=True)) or g.width < g.strides[1]:
         return None
     panels, rows = panels_for(g.channels, g.width // g.strides[1], g.lanes)
+    widest = -(-g.width // g.strides[1])
     panel = panels * g.lanes
     (sy, sx), (dy, dx) = g.strides, g.dilation
     left = max(-((g.pads[1][0] - (g.kernel[1] - 1) * dx) // sx), 0)
@@ -127,7 +128,7 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     blocks = -(-g.height // block)
     words = [
         vectors.scratch_pool(), g.groups, g.outs, g.out_height, g.out_width, g.channels, g.height, g.width, block, blocks, count,
-        *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-(-(-g.width // sx)) // rows), left,
+        *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-widest // rows), left,
     ]  # fmt: skip
     source = text.transposed(g.kind, rows, panels, g.outs)
     work = block * g.width * g.outs * g.channels * g.taps / (16 * sx * sy)
@@ -165,9 +166,9 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
         return None
     sums = scratch_var(g.kind, parts * g.groups * each + 64)
     words = [
-        vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images, parts, wide,
-        stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second, stored // rows, wide // panel,
-        g.pads[1][0],
+        vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images,
+        parts, wide, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second, stored // rows,
+        wide // panel, g.pads[1][0],
     ]  # fmt: skip
     work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
     main = RoutineStep(
@@ -191,7 +192,11 @@ def lower(name: str, params: Params, inputs: Sequence[Var], out: Var) -> list[Ro
     if g is None:
         return None
     if g.channels == g.outs == 1 and g.groups > 1:
-        text_of = {"value": conv_depthwise.forward, "input": conv_depthwise.backward, "kernel": conv_depthwise.gradient}[name]
+        text_of = {
+            "value": conv_depthwise.forward,
+            "input": conv_depthwise.backward,
+            "kernel": conv_depthwise.gradient,
+        }[name]
         return conv_depthwise.step(g, text_of, [a, b], out, name == "kernel")
     if name == "value":
         return forward(g, x, w, y)

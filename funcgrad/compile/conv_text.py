@@ -1,8 +1,9 @@
 """The kernels of convolutions, as text.
 
-A range is a block of rows of one image. It packs the input rows that it needs into (row, pixel, channel) with zeros around them,
-in scratch memory that the cache holds, multiplies a few pixels by a panel of output channels at a time with the sums in registers,
-and turns the result back into (channel, pixel). No patches are ever stored. Weights are packed before, by a kernel of their own.
+A unit is a block of rows of one image. It packs the input rows that it needs into (row, pixel, channel) with zeros around them,
+in scratch memory that the cache holds, multiplies a few pixels by a panel of output channels at a time with the sums in
+registers, and turns the result back into (channel, pixel). No patches are ever stored. Weights are packed before, by a kernel
+of their own.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def pack_rows(kind: str, first: str, count: str, size: str, row: str, left: str,
         f"    for py in range(max({first}, 0), min({first} + {count}, {height})):",
         f"        for px in range(quotient_of({width} + {lanes - 1}, {lanes})):",
         f"            packed_from = {source} + (pc * {lanes} * {plane} + py * {width} + px * {lanes}) * {size_of}",
-        f"            packed_to = {row} + ((py - {first}) * {pitch} + (px * {lanes} + {left}) * {step} + pc * {lanes}) * {size_of}",
+        f"            place = (py - {first}) * {pitch} + (px * {lanes} + {left}) * {step} + pc * {lanes}",
+        f"            packed_to = {row} + place * {size_of}",
         f"            pack_{name}(packed_from, {plane}, {channels} - pc * {lanes}, {width} - px * {lanes}, packed_to, {step}, "
         f"min({lanes}, {size} - pc * {lanes}))",
     ]
@@ -108,8 +110,8 @@ def weights(kind: str, panel: int, turned: bool) -> str:
         f"            c = part * {together}",
         f"            many = min({together}, inner - c)",
         f"            for q in range(quotient_of(many * taps + {lanes - 1}, {lanes})):",
-        f"                pack_{name}({source}, {row_step}, out - panel * {panel} - v * {lanes}, many * taps - q * {lanes}, scratch + q * "
-        f"{lanes * lanes * size}, {lanes}, {lanes})",
+        f"                pack_{name}({source}, {row_step}, out - panel * {panel} - v * {lanes}, "
+        f"many * taps - q * {lanes}, scratch + q * {lanes * lanes * size}, {lanes}, {lanes})",
         "            for k in range(taps):",
         "                for i in range(many):",
         f"                    store_{name}(packed, ((u * taps + k) * inner + c + i) * {panel} + v * {lanes}, "
@@ -121,11 +123,12 @@ def weights(kind: str, panel: int, turned: bool) -> str:
 # ---- the direct kernels ----
 
 DIRECT_WORDS = [
-    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "panels", "kernel_y", "kernel_x",
-    "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch", "packed", "result_at", "tiles", "left",
+    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "panels",
+    "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x",
+    "pitch", "packed", "result_at", "tiles", "left",
 ]  # fmt: skip
-"""block: rows of a unit; blocks: units of an image; pitch: numbers of a packed row; packed: vectors of the packed rows; result_at:
-bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row."""
+"""block: rows of a unit; blocks: units of an image; pitch: numbers of a packed row; packed: vectors of the packed rows;
+result_at: bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row."""
 
 
 def _result(kind: str, panel: int, rows_here: str, width: str, plane: str) -> Lines:
@@ -163,9 +166,9 @@ def direct(kind: str, rows: int, panels: int, step: int) -> str:
             "here = min(block, out_height - first)",
             "top = first * stride_y - pad_y",
             *zeros(kind, "rows_of_input", "packed"),
-            *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input", "left",
-                       "pitch", "channels", "channels", "height * width", "width",
-                       f"(x + image * channels * height * width * {size})".replace("(x", "(input"), "height"),
+            *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input",
+                       "left", "pitch", "channels", "channels", "height * width", "width",
+                       f"(input + image * channels * height * width * {size})", "height"),
             "for panel in range(panels):",
             *indented([
                 f"wat = (group * panels + panel) * kernel_y * kernel_x * channels * {panel}",
@@ -242,8 +245,9 @@ def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
 # ---- what a convolution pulls back to its kernel ----
 
 GRADIENT_WORDS = [
-    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts", "wide", "stored",
-    "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch", "packed", "second_at",
+    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts",
+    "wide", "stored", "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch",
+    "packed", "second_at",
     "second", "tiles", "panels", "left",
 ]  # fmt: skip
 """images: (image, group) pairs, shared out over `parts` units; wide: output channels as packed; stored: rows of a tap's sums."""
@@ -278,8 +282,8 @@ def gradient(kind: str, rows: int, panels: int) -> str:
                     "here = min(block, out_height - first)",
                     "top = first * stride_y - pad_y",
                     *zeros(kind, "rows_of_input", "packed"),
-                    *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input",
-                               "left", "pitch", "channels", "channels", "height * width", "width",
+                    *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels",
+                               "rows_of_input", "left", "pitch", "channels", "channels", "height * width", "width",
                                f"(input + image * channels * height * width * {size})", "height"),
                     *zeros(kind, "rows_of_output", "second"),
                     *pack_rows(kind, "first", "here", "outs", "rows_of_output", "0", "out_width * wide", "outs", "wide",
@@ -322,8 +326,8 @@ def total(kind: str) -> str:
             f"            added = added + load_{name}(sums, p * groups * taps * stored * wide + at)",
             f"        store_{name}(scratch, k * {lanes}, added)",
             f"    for q in range(quotient_of(taps + {lanes - 1}, {lanes})):",
-            f"        unpack_{name}(scratch + q * {lanes * lanes * size}, {lanes}, taps - q * {lanes}, w + ((group * outs + o) * channels * "
-            f"taps + c * taps + q * {lanes}) * {size}, channels * taps, outs - o)",
+            f"        unpack_{name}(scratch + q * {lanes * lanes * size}, {lanes}, taps - q * {lanes}, w + "
+            f"((group * outs + o) * channels * taps + c * taps + q * {lanes}) * {size}, channels * taps, outs - o)",
         ]),
     ]  # fmt: skip
     return kernel(TOTAL_WORDS, ["sums", "w"], body)
