@@ -322,7 +322,7 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], outs: Sequen
         )
 
     if form == "value":
-        return [step(forward, "attention", queries, keys, inputs, outs)]
+        return [step(forward, "attention forward", queries, keys, inputs, outs)]
     return [
         step(backward_queries, "attention queries", queries, keys, inputs, outs[:1]),
         step(backward_keys, "attention keys", keys, queries, inputs, outs[1:]),

@@ -91,7 +91,7 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     source = text.direct(g.kind, rows, panels, g.strides[1] * g.channels)
     work = block * g.out_width * g.outs * g.channels * g.taps / 16
     units = g.images * g.groups * blocks
-    return [first, RoutineStep(source, [x, weights, y], words, units, [x, weights], [y], "conv", work)]
+    return [first, RoutineStep(source, [x, weights, y], words, units, [x, weights], [y], "direct", work)]
 
 
 def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
@@ -133,7 +133,7 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     source = text.transposed(g.kind, rows, panels, g.outs)
     work = block * g.width * g.outs * g.channels * g.taps / (16 * sx * sy)
     units = g.images * g.groups * blocks
-    return [first, RoutineStep(source, [y, weights, x], words, units, [y, weights], [x], "conv_input", work)]
+    return [first, RoutineStep(source, [y, weights, x], words, units, [y, weights], [x], "transposed", work)]
 
 
 MOST_SUMS = 24 << 20
@@ -171,9 +171,8 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
         wide // panel, g.pads[1][0],
     ]  # fmt: skip
     work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
-    main = RoutineStep(
-        text.gradient(g.kind, rows, panels), [x, y, sums], words, parts * g.groups, [x, y], [sums], "conv_kernel", work
-    )
+    source = text.gradient(g.kind, rows, panels)
+    main = RoutineStep(source, [x, y, sums], words, parts * g.groups, [x, y], [sums], "products", work)
     blocks = -(-g.outs // g.lanes)
     words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, wide, stored, blocks]
     units = g.groups * blocks

@@ -238,8 +238,8 @@ def scatter(kind: str, value: str, stride_y: int, stride_x: int, largest: bool) 
 
 def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) -> list[RoutineStep] | None:
     """The native step of a row of ops/window.py on arrays in C order; None where NumPy does it."""
-    x = {"scatter": inputs[-1], "spread": out}.get(form, inputs[0])
-    y = {"scatter": inputs[0], "spread": inputs[0]}.get(form, out)
+    x = {"place": inputs[-1], "spread": out}.get(form, inputs[0])
+    y = {"place": inputs[0], "spread": inputs[0]}.get(form, out)
     rank = x.type.ndim
     lead = max(rank - 2, 0)
     plain = all(
@@ -278,8 +278,8 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     text = {
         "extreme": lambda: extreme(kind, *strides, largest), "sum": lambda: total(kind, *strides),
         "spread": lambda: spread(kind, *strides), "index": lambda: index(kind, *strides, largest),
-        "scatter": lambda: scatter(kind, value, *strides, largest),
+        "place": lambda: scatter(kind, value, *strides, largest),
     }[form]()  # fmt: skip
     units = math.prod(x.type.shape[:lead])
-    work = math.prod(result) * math.prod(window) * (2.0 if form in ("scatter", "index") else 1.0)
+    work = math.prod(result) * math.prod(window) * (2.0 if form in ("place", "index") else 1.0)
     return [RoutineStep(text, [*inputs, out], words, units, list(inputs), [out], f"window_{form}", work)]

@@ -259,7 +259,7 @@ attention: Primitive = register(
         _batch,
         multiple=True,
         samples=_samples,
-        kernel=Routine("attention", "value"),
+        kernel=Routine("scaled dot product", "value"),
     )
 )
 attention_back: Primitive = register(
@@ -272,6 +272,6 @@ attention_back: Primitive = register(
         _back_batch,
         multiple=True,
         samples=_back_samples,
-        kernel=Routine("attention", "back"),
+        kernel=Routine("scaled dot product", "back"),
     )
 )
