@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.compile import conv_depthwise, conv_winograd, vectors
+from funcgrad.compile import conv_depthwise, conv_pointwise, conv_winograd, vectors
 from funcgrad.compile import conv_text as text
 from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
@@ -60,6 +60,9 @@ def _winograd(g: Geometry, source: Var, w: Var, target: Var, turned: bool) -> li
 
 def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     """The steps of y = conv(x, w)."""
+    plain = conv_pointwise.steps(g, x, w, y, False)
+    if plain is not None:
+        return plain
     if conv_winograd.fits(g, g.channels, g.outs, (g.out_height, g.out_width)):
         found = _winograd(g, x, w, y, False)
         if found is not None:
@@ -96,6 +99,9 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
 
 def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     """The steps of x = conv_input(y, w)."""
+    plain = conv_pointwise.steps(g, y, w, x, True)
+    if plain is not None:
+        return plain
     if conv_winograd.fits(g, g.outs, g.channels, (g.height, g.width)):
         found = _winograd(g, y, w, x, True)
         if found is not None:
@@ -167,8 +173,8 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     sums = scratch_var(g.kind, parts * g.groups * each + 64)
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images,
-        parts, wide, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second, stored // rows,
-        wide // panel, g.pads[1][0],
+        parts, wide, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second,
+        stored // rows, wide // panel, g.pads[1][0],
     ]  # fmt: skip
     work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
     source = text.gradient(g.kind, rows, panels)
