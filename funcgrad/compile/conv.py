@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.compile import conv_depthwise, conv_pointwise, conv_winograd, vectors
+from funcgrad.compile import conv_depthwise, conv_winograd, vectors
 from funcgrad.compile import conv_text as text
 from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
@@ -58,19 +58,22 @@ def _winograd(g: Geometry, source: Var, w: Var, target: Var, turned: bool) -> li
     return None if found is None else [first, *found]
 
 
+def spread(count: int, g: Geometry) -> int:
+    """Numbers from one packed pixel to the next: its channels, and a few more where neighbours would meet in one set of the cache."""
+    return count + g.lanes if count * g.size % 1024 == 0 else count
+
+
 def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     """The steps of y = conv(x, w)."""
-    plain = conv_pointwise.steps(g, x, w, y, False)
-    if plain is not None:
-        return plain
     if conv_winograd.fits(g, g.channels, g.outs, (g.out_height, g.out_width)):
         found = _winograd(g, x, w, y, False)
         if found is not None:
             return found
     panels, rows = panels_for(g.outs, g.out_width, g.lanes)
     panel = panels * g.lanes
-    pitch = (g.width + sum(g.pads[1])) * g.channels
-    tail = (g.lanes * g.channels + 2 * g.lanes) * g.size
+    pixel = spread(g.channels, g)
+    pitch = (g.width + sum(g.pads[1])) * pixel
+    tail = (g.lanes * pixel + 2 * g.lanes) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1) * g.strides[0] + (g.kernel[0] - 1) * g.dilation[0] + 1) * pitch
@@ -90,8 +93,9 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, blocks, count,
         *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-g.out_width // rows), g.pads[1][0],
+        pixel,
     ]  # fmt: skip
-    source = text.direct(g.kind, rows, panels, g.strides[1] * g.channels)
+    source = text.direct(g.kind, rows, panels, g.strides[1] * pixel)
     work = block * g.out_width * g.outs * g.channels * g.taps / 16
     units = g.images * g.groups * blocks
     return [first, RoutineStep(source, [x, weights, y], words, units, [x, weights], [y], "direct", work)]
@@ -99,9 +103,6 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
 
 def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     """The steps of x = conv_input(y, w)."""
-    plain = conv_pointwise.steps(g, y, w, x, True)
-    if plain is not None:
-        return plain
     if conv_winograd.fits(g, g.outs, g.channels, (g.height, g.width)):
         found = _winograd(g, y, w, x, True)
         if found is not None:
@@ -114,8 +115,9 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     (sy, sx), (dy, dx) = g.strides, g.dilation
     left = max(-((g.pads[1][0] - (g.kernel[1] - 1) * dx) // sx), 0)
     right = max((g.width - 1 + g.pads[1][0]) // sx - (g.out_width - 1), 0)
-    pitch = (g.out_width + left + right) * g.outs
-    tail = (g.lanes * g.outs + 2 * g.lanes) * g.size
+    pixel = spread(g.outs, g)
+    pitch = (g.out_width + left + right) * pixel
+    tail = (g.lanes * pixel + 2 * g.lanes) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1 + (g.kernel[0] - 1) * dy) // sy + 2) * pitch
@@ -135,8 +137,9 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     words = [
         vectors.scratch_pool(), g.groups, g.outs, g.out_height, g.out_width, g.channels, g.height, g.width, block, blocks, count,
         *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-widest // rows), left,
+        pixel,
     ]  # fmt: skip
-    source = text.transposed(g.kind, rows, panels, g.outs)
+    source = text.transposed(g.kind, rows, panels, g.outs, pixel)
     work = block * g.width * g.outs * g.channels * g.taps / (16 * sx * sy)
     units = g.images * g.groups * blocks
     return [first, RoutineStep(source, [y, weights, x], words, units, [y, weights], [x], "transposed", work)]
@@ -151,11 +154,12 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     panels = 4 if g.outs > 2 * g.lanes else 2 if g.outs > g.lanes else 1
     panel = panels * g.lanes
     rows = tile(g.channels, 6 if panels == 4 else 12)
-    wide, stored = -(-g.outs // panel) * panel, -(-g.channels // rows) * rows
+    count, stored = -(-g.outs // panel), -(-g.channels // rows) * rows
+    wide, pixel = spread(count * panel, g), spread(g.channels, g)
     each = g.taps * stored * wide
     parts = max(min(g.images, MOST_SUMS // (each * g.groups * g.size), max(16 // g.groups, 2)), min(2, g.images), 1)
-    pitch = (g.width + sum(g.pads[1])) * g.channels
-    tail = (g.lanes * g.channels + 4 * g.lanes + rows) * g.size
+    pitch = (g.width + sum(g.pads[1])) * pixel
+    tail = (g.lanes * pixel + 4 * g.lanes + rows) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1) * g.strides[0] + (g.kernel[0] - 1) * g.dilation[0] + 1) * pitch
@@ -174,7 +178,7 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images,
         parts, wide, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second,
-        stored // rows, wide // panel, g.pads[1][0],
+        stored // rows, count, g.pads[1][0], pixel,
     ]  # fmt: skip
     work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
     source = text.gradient(g.kind, rows, panels)

@@ -125,10 +125,11 @@ def weights(kind: str, panel: int, turned: bool) -> str:
 DIRECT_WORDS = [
     "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "panels",
     "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x",
-    "pitch", "packed", "result_at", "tiles", "left",
+    "pitch", "packed", "result_at", "tiles", "left", "pixel",
 ]  # fmt: skip
 """block: rows of a unit; blocks: units of an image; pitch: numbers of a packed row; packed: vectors of the packed rows;
-result_at: bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row."""
+result_at: bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row; pixel: numbers
+from one packed pixel to the next."""
 
 
 def _result(kind: str, panel: int, rows_here: str, width: str, plane: str) -> Lines:
@@ -146,12 +147,12 @@ def _result(kind: str, panel: int, rows_here: str, width: str, plane: str) -> Li
 
 @lru_cache(maxsize=64)
 def direct(kind: str, rows: int, panels: int, step: int) -> str:
-    """The convolution of blocks of rows; `step`: numbers between the inputs of neighbouring results, stride * channels."""
+    """The convolution of blocks of rows; `step`: numbers between the inputs of neighbouring results, stride * pixel."""
     name, lanes, size = vector(kind)
     panel = panels * lanes
     sums = product(
         kind, rows, panels, step, [("ky", "kernel_y"), ("kx", "kernel_x"), ("c", "channels")], "rows_of_input", "w",
-        "at + ky * dilation_y * pitch + kx * dilation_x * channels + c",
+        "at + ky * dilation_y * pitch + kx * dilation_x * pixel + c",
         f"wat + ((ky * kernel_x + kx) * channels + c) * {panel}", None,
         f"store_{name}(result, (row * out_width + x + {{t}}) * {panel} + {{v}}, {{value}})",
     )  # fmt: skip
@@ -167,7 +168,7 @@ def direct(kind: str, rows: int, panels: int, step: int) -> str:
             "top = first * stride_y - pad_y",
             *zeros(kind, "rows_of_input", "packed"),
             *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input",
-                       "left", "pitch", "channels", "channels", "height * width", "width",
+                       "left", "pitch", "channels", "pixel", "height * width", "width",
                        f"(input + image * channels * height * width * {size})", "height"),
             "for panel in range(panels):",
             *indented([
@@ -187,14 +188,14 @@ def direct(kind: str, rows: int, panels: int, step: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
+def transposed(kind: str, rows: int, panels: int, channels: int, pixel: int) -> str:
     """What the convolution pulls back to its input, in blocks of the input's rows: each phase of the strides is a convolution of
     the cotangent with the taps that reach it. `height` and `width` are the cotangent's, `channels` its channels in a group."""
     name, lanes, size = vector(kind)
     panel = panels * lanes
     sums = product(
-        kind, rows, panels, channels, [("ky", "many_y"), ("kx", "many_x"), ("c", "channels")], "rows_of_input", "w",
-        "at - ky * dilation_y * pitch - kx * dilation_x * channels + c",
+        kind, rows, panels, pixel, [("ky", "many_y"), ("kx", "many_x"), ("c", "channels")], "rows_of_input", "w",
+        "at - ky * dilation_y * pitch - kx * dilation_x * pixel + c",
         f"wat + (((tap_y + ky * stride_y) * kernel_x + tap_x + kx * stride_x) * channels + c) * {panel}", None,
         f"store_{name}(result, (row * out_width + phase + (x + {{t}}) * stride_x) * {panel} + {{v}}, {{value}})",
     )  # fmt: skip
@@ -211,7 +212,7 @@ def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
             "top = quotient_of(first + pad_y - (kernel_y - 1) * dilation_y + 65536 * stride_y, stride_y) - 65536",
             "bottom = quotient_of(first + here - 1 + pad_y, stride_y)",
             *zeros(kind, "rows_of_input", "packed"),
-            *pack_rows(kind, "top", "(bottom - top + 1)", "channels", "rows_of_input", "left", "pitch", "channels", "channels",
+            *pack_rows(kind, "top", "(bottom - top + 1)", "channels", "rows_of_input", "left", "pitch", "channels", "pixel",
                        "height * width", "width", f"(input + image * channels * height * width * {size})", "height"),
             "for panel in range(panels):",
             *indented([
@@ -230,7 +231,7 @@ def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
                         "for tile in range(tiles):",
                         *indented([
                             f"x = min(tile * {rows}, count - {rows})",
-                            "at = from_y * pitch + (from_x + x) * channels",
+                            "at = from_y * pitch + (from_x + x) * pixel",
                             *sums,
                         ]),
                     ]),
@@ -248,7 +249,7 @@ GRADIENT_WORDS = [
     "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts",
     "wide", "stored", "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch",
     "packed", "second_at",
-    "second", "tiles", "panels", "left",
+    "second", "tiles", "panels", "left", "pixel",
 ]  # fmt: skip
 """images: (image, group) pairs, shared out over `parts` units; wide: output channels as packed; stored: rows of a tap's sums."""
 
@@ -260,7 +261,7 @@ def gradient(kind: str, rows: int, panels: int) -> str:
     panel = panels * lanes
     sums = product(
         kind, rows, panels, 1, [("oy", "here"), ("ox", "out_width")], "rows_of_input", "rows_of_output",
-        "at + oy * stride_y * pitch + ox * stride_x * channels", "bat + (oy * out_width + ox) * wide",
+        "at + oy * stride_y * pitch + ox * stride_x * pixel", "bat + (oy * out_width + ox) * wide",
         [f"load_{name}(sums, to + {{t}} * wide + {{v}})"], f"store_{name}(sums, to + {{t}} * wide + {{v}}, {{value}})",
     )  # fmt: skip
     body = [
@@ -283,7 +284,7 @@ def gradient(kind: str, rows: int, panels: int) -> str:
                     "top = first * stride_y - pad_y",
                     *zeros(kind, "rows_of_input", "packed"),
                     *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels",
-                               "rows_of_input", "left", "pitch", "channels", "channels", "height * width", "width",
+                               "rows_of_input", "left", "pitch", "channels", "pixel", "height * width", "width",
                                f"(input + image * channels * height * width * {size})", "height"),
                     *zeros(kind, "rows_of_output", "second"),
                     *pack_rows(kind, "first", "here", "outs", "rows_of_output", "0", "out_width * wide", "outs", "wide",
@@ -294,7 +295,7 @@ def gradient(kind: str, rows: int, panels: int) -> str:
                     "        for kx in range(kernel_x):",
                     "            for tile in range(tiles):",
                     *indented([
-                        f"at = ky * dilation_y * pitch + kx * dilation_x * channels + tile * {rows}",
+                        f"at = ky * dilation_y * pitch + kx * dilation_x * pixel + tile * {rows}",
                         f"bat = panel * {panel}",
                         f"to = mine + ((ky * kernel_x + kx) * stored + tile * {rows}) * wide + panel * {panel}",
                         *sums,
