@@ -145,8 +145,8 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     return [first, RoutineStep(source, [y, weights, x], words, units, [y, weights], [x], "transposed", work)]
 
 
-MOST_SUMS = 24 << 20
-"""Bytes of partial sums of a kernel's gradient, all together."""
+UNITS = 16
+"""How many units a kernel's gradient is shared out over: panels of output channels, then parts of the images."""
 
 
 def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | None:
@@ -155,15 +155,14 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     panel = panels * g.lanes
     rows = tile(g.channels, 6 if panels == 4 else 12)
     count, stored = -(-g.outs // panel), -(-g.channels // rows) * rows
-    wide, pixel = spread(count * panel, g), spread(g.channels, g)
-    each = g.taps * stored * wide
-    parts = max(min(g.images, MOST_SUMS // (each * g.groups * g.size), max(16 // g.groups, 2)), min(2, g.images), 1)
+    pixel, each = spread(g.channels, g), g.taps * stored * panel
+    parts = max(min(g.images, UNITS // (g.groups * count)), 1)
     pitch = (g.width + sum(g.pads[1])) * pixel
     tail = (g.lanes * pixel + 4 * g.lanes + rows) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1) * g.strides[0] + (g.kernel[0] - 1) * g.dilation[0] + 1) * pitch
-        return -(-taken // g.lanes), -(-block * g.out_width * wide // g.lanes)
+        return -(-taken // g.lanes), -(-block * g.out_width * panel // g.lanes)
 
     def fits(block: int) -> bool:
         return sum(sizes(block)) * g.lanes * g.size <= 2 * PACKED
@@ -172,19 +171,19 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     block = -(-g.out_height // -(-g.out_height // block))
     packed, second = sizes(block)
     at = -(-(packed * g.lanes * g.size + tail) // 64) * 64
-    if at + (second + g.lanes * wide) * g.lanes * g.size > ROOM or g.taps * g.lanes > ROOM // 64:
+    if at + (second + g.lanes * panel) * g.lanes * g.size > ROOM or g.taps * g.lanes > ROOM // 64:
         return None
-    sums = scratch_var(g.kind, parts * g.groups * each + 64)
+    sums = scratch_var(g.kind, parts * g.groups * count * each + 64)
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images,
-        parts, wide, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second,
+        parts, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second,
         stored // rows, count, g.pads[1][0], pixel,
     ]  # fmt: skip
-    work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
+    work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts * count)
     source = text.gradient(g.kind, rows, panels)
-    main = RoutineStep(source, [x, y, sums], words, parts * g.groups, [x, y], [sums], "products", work)
+    main = RoutineStep(source, [x, y, sums], words, parts * g.groups * count, [x, y], [sums], "products", work)
     blocks = -(-g.outs // g.lanes)
-    words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, wide, stored, blocks]
+    words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, count, panel, stored, blocks]
     units = g.groups * blocks
     last = RoutineStep(text.total(g.kind), [sums, w], words, units, [sums], [w], "sum", parts * each / blocks)
     return [main, last]

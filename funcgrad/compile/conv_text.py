@@ -247,32 +247,37 @@ def transposed(kind: str, rows: int, panels: int, channels: int, pixel: int) -> 
 
 GRADIENT_WORDS = [
     "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts",
-    "wide", "stored", "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch",
+    "stored", "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch",
     "packed", "second_at",
     "second", "tiles", "panels", "left", "pixel",
 ]  # fmt: skip
-"""images: (image, group) pairs, shared out over `parts` units; wide: output channels as packed; stored: rows of a tap's sums."""
+"""images: (image, group) pairs, shared out over `parts` units; stored: rows of a tap's sums."""
 
 
 @lru_cache(maxsize=64)
 def gradient(kind: str, rows: int, panels: int) -> str:
-    """Partial sums (part, group, window, in, out), each over its own images: of products of two packed blocks of rows."""
+    """Partial sums (part, group, panel of out, window, in, out), each over its own images: products of two packed blocks of rows.
+
+    A unit is a panel of a group of a part: its sums stay in the cache from image to image.
+    """
     name, lanes, size = vector(kind)
     panel = panels * lanes
     sums = product(
         kind, rows, panels, 1, [("oy", "here"), ("ox", "out_width")], "rows_of_input", "rows_of_output",
-        "at + oy * stride_y * pitch + ox * stride_x * pixel", "bat + (oy * out_width + ox) * wide",
-        [f"load_{name}(sums, to + {{t}} * wide + {{v}})"], f"store_{name}(sums, to + {{t}} * wide + {{v}}, {{value}})",
+        "at + oy * stride_y * pitch + ox * stride_x * pixel", f"(oy * out_width + ox) * {panel}",
+        [f"load_{name}(sums, to + {{t}} * {panel} + {{v}})"], f"store_{name}(sums, to + {{t}} * {panel} + {{v}}, {{value}})",
     )  # fmt: skip
     body = [
         "rows_of_input = scratch + 0",
         "rows_of_output = scratch + second_at",
         "for u in range(lo, hi):",
         *indented([
-            "group = remainder_of(u, groups)",
-            "part = quotient_of(u, groups)",
-            "mine = u * kernel_y * kernel_x * stored * wide",
-            f"for z in range(quotient_of(kernel_y * kernel_x * stored * wide, {lanes})):",
+            "panel = remainder_of(u, panels)",
+            "group = remainder_of(quotient_of(u, panels), groups)",
+            "part = quotient_of(u, panels * groups)",
+            f"mine = u * kernel_y * kernel_x * stored * {panel}",
+            f"some = min(outs - panel * {panel}, {panel})",
+            f"for z in range(kernel_y * kernel_x * stored * {panels}):",
             f"    store_{name}(sums, mine + z * {lanes}, spread_{name}({kind}(0.0)))",
             "for number in range(quotient_of(part * images, parts), quotient_of((part + 1) * images, parts)):",
             *indented([
@@ -287,19 +292,17 @@ def gradient(kind: str, rows: int, panels: int) -> str:
                                "rows_of_input", "left", "pitch", "channels", "pixel", "height * width", "width",
                                f"(input + image * channels * height * width * {size})", "height"),
                     *zeros(kind, "rows_of_output", "second"),
-                    *pack_rows(kind, "first", "here", "outs", "rows_of_output", "0", "out_width * wide", "outs", "wide",
-                               "out_height * out_width", "out_width", f"(y + image * outs * out_height * out_width * {size})",
-                               "out_height"),
-                    "for panel in range(panels):",
-                    "    for ky in range(kernel_y):",
-                    "        for kx in range(kernel_x):",
-                    "            for tile in range(tiles):",
+                    *pack_rows(kind, "first", "here", "some", "rows_of_output", "0", f"out_width * {panel}", "some", str(panel),
+                               "out_height * out_width", "out_width",
+                               f"(y + (image * outs + panel * {panel}) * out_height * out_width * {size})", "out_height"),
+                    "for ky in range(kernel_y):",
+                    "    for kx in range(kernel_x):",
+                    "        for tile in range(tiles):",
                     *indented([
                         f"at = ky * dilation_y * pitch + kx * dilation_x * pixel + tile * {rows}",
-                        f"bat = panel * {panel}",
-                        f"to = mine + ((ky * kernel_x + kx) * stored + tile * {rows}) * wide + panel * {panel}",
+                        f"to = mine + ((ky * kernel_x + kx) * stored + tile * {rows}) * {panel}",
                         *sums,
-                    ], 4),
+                    ], 3),
                 ]),
             ]),
         ]),
@@ -307,7 +310,8 @@ def gradient(kind: str, rows: int, panels: int) -> str:
     return kernel(GRADIENT_WORDS, ["input", "y", "sums"], body)
 
 
-TOTAL_WORDS = ["pool", "groups", "channels", "outs", "taps", "parts", "wide", "stored", "blocks"]
+TOTAL_WORDS = ["pool", "groups", "channels", "outs", "taps", "parts", "panels", "wide", "stored", "blocks"]
+"""wide: output channels of a panel; blocks: vectors of output channels of a group."""
 
 
 @lru_cache(maxsize=64)
@@ -321,10 +325,10 @@ def total(kind: str) -> str:
             f"o = remainder_of(u, blocks) * {lanes}",
             "for c in range(channels):",
             "    for k in range(taps):",
-            "        at = ((group * taps + k) * stored + c) * wide + o",
+            "        at = (((group * panels + quotient_of(o, wide)) * taps + k) * stored + c) * wide + remainder_of(o, wide)",
             f"        added = spread_{name}({kind}(0.0))",
             "        for p in range(parts):",
-            f"            added = added + load_{name}(sums, p * groups * taps * stored * wide + at)",
+            f"            added = added + load_{name}(sums, p * groups * panels * taps * stored * wide + at)",
             f"        store_{name}(scratch, k * {lanes}, added)",
             f"    for q in range(quotient_of(taps + {lanes - 1}, {lanes})):",
             f"        unpack_{name}(scratch + q * {lanes * lanes * size}, {lanes}, taps - q * {lanes}, w + "
