@@ -59,7 +59,7 @@ def _winograd(g: Geometry, source: Var, w: Var, target: Var, turned: bool) -> li
 
 
 def spread(count: int, g: Geometry) -> int:
-    """Numbers from one packed pixel to the next: its channels, and a few more where neighbours would meet in one set of the cache."""
+    """Numbers from one packed pixel to the next: its channels, and a few more where neighbours would share a set of the cache."""
     return count + g.lanes if count * g.size % 1024 == 0 else count
 
 
@@ -156,7 +156,10 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     rows = tile(g.channels, 6 if panels == 4 else 12)
     count, stored = -(-g.outs // panel), -(-g.channels // rows) * rows
     pixel, each = spread(g.channels, g), g.taps * stored * panel
-    parts = max(min(g.images, UNITS // (g.groups * count)), 1)
+    # A unit packs the input for itself: with few taps it takes several panels, for that to be little beside the products.
+    per = min(max(9 // g.taps, 1), count)
+    spans = -(-count // per)
+    parts = max(min(g.images, UNITS // (g.groups * spans)), 1)
     pitch = (g.width + sum(g.pads[1])) * pixel
     tail = (g.lanes * pixel + 4 * g.lanes + rows) * g.size
 
@@ -177,11 +180,11 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images,
         parts, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second,
-        stored // rows, count, g.pads[1][0], pixel,
+        stored // rows, count, spans, per, g.pads[1][0], pixel,
     ]  # fmt: skip
-    work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts * count)
+    work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts * spans)
     source = text.gradient(g.kind, rows, panels)
-    main = RoutineStep(source, [x, y, sums], words, parts * g.groups * count, [x, y], [sums], "products", work)
+    main = RoutineStep(source, [x, y, sums], words, parts * g.groups * spans, [x, y], [sums], "products", work)
     blocks = -(-g.outs // g.lanes)
     words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, count, panel, stored, blocks]
     units = g.groups * blocks

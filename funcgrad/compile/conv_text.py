@@ -128,8 +128,8 @@ DIRECT_WORDS = [
     "pitch", "packed", "result_at", "tiles", "left", "pixel",
 ]  # fmt: skip
 """block: rows of a unit; blocks: units of an image; pitch: numbers of a packed row; packed: vectors of the packed rows;
-result_at: bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row; pixel: numbers
-from one packed pixel to the next."""
+result_at: bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row;
+pixel: numbers from one packed pixel to the next."""
 
 
 def _result(kind: str, panel: int, rows_here: str, width: str, plane: str) -> Lines:
@@ -248,8 +248,7 @@ def transposed(kind: str, rows: int, panels: int, channels: int, pixel: int) -> 
 GRADIENT_WORDS = [
     "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts",
     "stored", "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch",
-    "packed", "second_at",
-    "second", "tiles", "panels", "left", "pixel",
+    "packed", "second_at", "second", "tiles", "panels", "spans", "per", "left", "pixel",
 ]  # fmt: skip
 """images: (image, group) pairs, shared out over `parts` units; stored: rows of a tap's sums."""
 
@@ -258,7 +257,7 @@ GRADIENT_WORDS = [
 def gradient(kind: str, rows: int, panels: int) -> str:
     """Partial sums (part, group, panel of out, window, in, out), each over its own images: products of two packed blocks of rows.
 
-    A unit is a panel of a group of a part: its sums stay in the cache from image to image.
+    A unit is `per` panels of a group of a part (a group has `spans` such): its sums stay in the cache from image to image.
     """
     name, lanes, size = vector(kind)
     panel = panels * lanes
@@ -272,13 +271,14 @@ def gradient(kind: str, rows: int, panels: int) -> str:
         "rows_of_output = scratch + second_at",
         "for u in range(lo, hi):",
         *indented([
-            "panel = remainder_of(u, panels)",
-            "group = remainder_of(quotient_of(u, panels), groups)",
-            "part = quotient_of(u, panels * groups)",
-            f"mine = u * kernel_y * kernel_x * stored * {panel}",
-            f"some = min(outs - panel * {panel}, {panel})",
-            f"for z in range(kernel_y * kernel_x * stored * {panels}):",
-            f"    store_{name}(sums, mine + z * {lanes}, spread_{name}({kind}(0.0)))",
+            "part = quotient_of(u, spans * groups)",
+            "group = remainder_of(quotient_of(u, spans), groups)",
+            "low = remainder_of(u, spans) * per",
+            "high = min(low + per, panels)",
+            f"each = kernel_y * kernel_x * stored * {panel}",
+            "all = (part * groups + group) * panels",
+            "for z in range((all + low) * each, (all + high) * each):",
+            f"    store_{kind}(sums, z, {kind}(0.0))",
             "for number in range(quotient_of(part * images, parts), quotient_of((part + 1) * images, parts)):",
             *indented([
                 "image = number * groups + group",
@@ -291,18 +291,23 @@ def gradient(kind: str, rows: int, panels: int) -> str:
                     *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels",
                                "rows_of_input", "left", "pitch", "channels", "pixel", "height * width", "width",
                                f"(input + image * channels * height * width * {size})", "height"),
-                    *zeros(kind, "rows_of_output", "second"),
-                    *pack_rows(kind, "first", "here", "some", "rows_of_output", "0", f"out_width * {panel}", "some", str(panel),
-                               "out_height * out_width", "out_width",
-                               f"(y + (image * outs + panel * {panel}) * out_height * out_width * {size})", "out_height"),
-                    "for ky in range(kernel_y):",
-                    "    for kx in range(kernel_x):",
-                    "        for tile in range(tiles):",
+                    "for panel in range(low, high):",
                     *indented([
-                        f"at = ky * dilation_y * pitch + kx * dilation_x * pixel + tile * {rows}",
-                        f"to = mine + ((ky * kernel_x + kx) * stored + tile * {rows}) * {panel}",
-                        *sums,
-                    ], 3),
+                        f"some = min(outs - panel * {panel}, {panel})",
+                        *zeros(kind, "rows_of_output", "second"),
+                        *pack_rows(kind, "first", "here", "some", "rows_of_output", "0", f"out_width * {panel}", "some",
+                                   str(panel),
+                                   "out_height * out_width", "out_width",
+                                   f"(y + (image * outs + panel * {panel}) * out_height * out_width * {size})", "out_height"),
+                        "for ky in range(kernel_y):",
+                        "    for kx in range(kernel_x):",
+                        "        for tile in range(tiles):",
+                        *indented([
+                            f"at = ky * dilation_y * pitch + kx * dilation_x * pixel + tile * {rows}",
+                            f"to = (all + panel) * each + ((ky * kernel_x + kx) * stored + tile * {rows}) * {panel}",
+                            *sums,
+                        ], 3),
+                    ]),
                 ]),
             ]),
         ]),
