@@ -50,7 +50,7 @@ def close(have, want, tol=1e-10):
         np.testing.assert_allclose(a, np.asarray(b), rtol=tol, atol=tol)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(10))
 def test_values_and_derivatives_are_those_of_jax(seed):
     x, w, options = settings(seed)
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def test_values_and_derivatives_are_those_of_jax(seed):
     close(results(fg, lax), results(jax, jax.lax), 1e-8)
 
 
-@pytest.mark.parametrize("seed", range(0, 9, 2))
+@pytest.mark.parametrize("seed", range(1, 10, 4))
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0), (-1, 1)])
 def test_batches_are_those_of_jax(seed, axes):
     x, w, options = settings(seed)
