@@ -89,4 +89,16 @@ class Inline:
     program: Callable[[Params], Program | None]
 
 
-Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A Program run again and again inside the executor. Parameters of the primitive: `program` of (constants, carry, slices),
+    which gives (carry, slices of ys) and, if `length` is None, whether to go on; `consts`, `carry`, `length`, `reverse`.
+    Arguments: constants, carry, xs and, if `length` is None, whether to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the Programs in the parameter `programs`, chosen by the first argument, applied to the others."""
+
+
+Kernel = Loop | Choice | Pointwise | Reduction | View | Contraction | Assembly | Inline

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Choice
 from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
@@ -117,4 +118,4 @@ def _batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict
     return outs, True
 
 
-cond = general("cond", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+cond = general("cond", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, kernel=Choice())

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Inline
 from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Atom, Program, Var
 from funcgrad.core.tracing import run, trace_program, type_of
@@ -20,6 +21,7 @@ from funcgrad.core.types import ArrayType, array_type, is_inexact
 from funcgrad.ops.basics import transpose
 from funcgrad.ops.families import general, zeros_like
 from funcgrad.transforms.call import run_program
+from funcgrad.transforms.loop import scan_as_loop
 from funcgrad.transforms.split import active_inputs, derivative
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
 
@@ -239,4 +241,7 @@ def _batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, A
     ], out_flags
 
 
-scan = general("scan", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+scan = general(
+    "scan", _impl, _types, batch=_batch, linearize=_linearize, multiple=True,
+    kernel=Inline(lambda params: scan_as_loop(params) if params["length"] else None),
+)  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Inline
 from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
@@ -22,6 +23,7 @@ from funcgrad.ops.elementwise import select
 from funcgrad.ops.families import general, instantiate, zeros_like
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.transforms.call import run_program
+from funcgrad.transforms.loop import while_as_loop
 from funcgrad.transforms.jvp import jvp_flat
 from funcgrad.transforms.scan import batched_body, reached, scan
 from funcgrad.transforms.split import active_inputs, derivative
@@ -254,5 +256,7 @@ def _batched_condition(cond: Program, size: int, flags: Sequence[bool]) -> Progr
     return trace_program(whole, types, cond.name)[0]
 
 
-while_ = general("while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+while_ = general(
+    "while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, kernel=Inline(while_as_loop)
+)
 while_pull = general("while_pull", _pull_impl, _pull_types, batch=_pull_batch, linearize=_pull_linearize, multiple=True)
