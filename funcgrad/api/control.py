@@ -22,6 +22,8 @@ from funcgrad.transforms.scan import scan as scan_op
 from funcgrad.transforms.while_loop import while_ as while_op
 
 Fun = Callable[..., Any]
+COUNTED = 1 << 16
+"""Steps up to which the numbers of a fori_loop are an array that it goes over; above it they are counted in the carry."""
 
 
 class _Traced:
@@ -173,6 +175,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: i
     if type(lower) is not Tracer and type(upper) is not Tracer:
         first, count = int(lower), max(int(upper) - int(lower), 0)
         dtype = np.result_type(*[np.asarray(b).dtype for b in (lower, upper)])
+        if count > COUNTED:
+            advance = lambda s, _: ((s[0] + 1, body_fun(s[0], s[1])), None)  # noqa: E731
+            return scan(advance, (dtype.type(first), init_val), None, count)[0][1]
 
         def step(carry: Any, i: Any) -> tuple[Any, None]:
             return body_fun(i, carry), None

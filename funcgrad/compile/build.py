@@ -264,6 +264,8 @@ class _Builder:
         if name == "word":
             return Value(self.b.load(self.b.gep(self.table, [args_index(nodes[1])])), "i64")
         args = [self.expression(n) for n in nodes]
+        if name.startswith("stack_"):
+            return self.stack(name[6:], args[0].ref)
         if name == "number":
             return Value(self.b.bitcast(args[0].ref, ir.DoubleType()), "f64")
         if name in KINDS:
@@ -313,7 +315,8 @@ class _Builder:
         pointer = nodes[0].id  # type: ignore[attr-defined]
         index = self.expression(nodes[1])
         cell = ir.IntType(8) if kind == "b8" else kind_type(kind)
-        base = self.b.inttoptr(self.values[pointer].ref, cell.as_pointer())
+        place = self.values[pointer]
+        base = place.ref if place.kind == "stack" else self.b.inttoptr(place.ref, cell.as_pointer())
         at = self.b.gep(base, [index.ref], inbounds=True)
         if action == "load":
             found = self.b.load(at)
@@ -324,11 +327,22 @@ class _Builder:
         self.scope(self.b.store(ref, at), pointer)
         return value
 
+    def stack(self, kind: str, size: Any) -> Value:
+        """An array of the call's own."""
+        here = self.b.block
+        self.b.position_at_end(self.entry)
+        made = self.b.alloca(ir.IntType(8) if kind == "b8" else kind_type(kind), size)
+        made.align = 64
+        self.b.position_at_end(here)
+        return Value(made, "stack")
+
     def scope(self, access: Any, pointer: str) -> None:
         """Declares what an access meets: no other iteration, or at least no store through another pointer."""
         if self.group is not None:
             access.set_metadata("llvm.access.group", self.group)
             return
+        if pointer.startswith("start"):
+            return  # one of two arrays, chosen when the kernel runs
         if pointer in self.scopes:
             access.set_metadata("alias.scope", self.module.add_metadata([self.scopes[pointer]]))
         others = [s for name, s in self.scopes.items() if name != pointer]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import blas, native
+from funcgrad.compile import blas, native, small
 from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
@@ -107,6 +107,10 @@ class Plan:
         self.inputs = list(self.simplified.inputs)
         self.outputs = list(self.lowered.outputs)
         self.constants = {v: np.ascontiguousarray(c).reshape(np.shape(c)) for v, c in self.simplified.constants}
+        for s, e in zip(self.steps, self.entries, strict=True):
+            if isinstance(e, NativeStep) and isinstance(s.equation.primitive.kernel, Loop):
+                # A loop that became one kernel: what its body keeps is kept here.
+                self.constants.update(plan_of(s.equation.params["program"]).constants)
         fixed = {*self.inputs, *self.outputs, *self.constants}
         self.memory: Memory = plan_memory([(e.reads, e.writes) for e in self.entries], fixed)
         self.host = any(isinstance(e, HostStep) for e in self.entries)
@@ -199,7 +203,7 @@ def _product(eq: Equation, low: Lowered) -> NativeStep | None:
                       found.work * found.units)  # fmt: skip
 
 
-def _control(eq: Equation, low: Lowered) -> ControlStep | None:
+def _control(eq: Equation, low: Lowered) -> Entry | None:
     """A loop or a choice that runs natively; None if one of its Programs needs Python."""
     params = eq.params
     loop = isinstance(eq.primitive.kernel, Loop)
@@ -212,6 +216,10 @@ def _control(eq: Equation, low: Lowered) -> ControlStep | None:
         part = low.sources[a]
         assert isinstance(part.base, Var) and part.layout is not None
         args.append((part.base, part.layout.offset * a.type.dtype.itemsize))
+    if loop and params["length"] is not None:
+        kernel = _small(eq, bodies[0], args)
+        if kernel is not None:
+            return kernel
     size = aligned(max(b.memory.size for b in bodies))
     buffers = []
     if loop:
@@ -226,4 +234,29 @@ def _control(eq: Equation, low: Lowered) -> ControlStep | None:
     return ControlStep(
         eq, bodies, args, list(eq.outputs), workspace, buffers, [v for v, _ in args], [*eq.outputs, workspace],
         params["name"], work,
+    )  # fmt: skip
+
+
+def _small(eq: Equation, body: Plan, args: Sequence[tuple[Var, int]]) -> NativeStep | None:
+    """A scan as one kernel, if its body is small."""
+    params = eq.params
+    pieces = []
+    for e, step in zip(body.entries, body.steps, strict=True):
+        if not isinstance(e, NativeStep) or e.grain < 0 or (isinstance(step, Kernel) and step.partial):
+            return None
+        pieces.append(small.Piece(e.text, e.pointers, e.words, e.units, not isinstance(step, Kernel)))
+    local = list(body.memory.places)
+    carry = body.outputs[: params["carry"]]
+    if not small.is_small(pieces, [*[v.type for v in local], *[v.type for v in carry], *[v.type for v in carry]], body.work):
+        return None
+    constants = list(body.constants)
+    made = small.write_loop(
+        body.inputs, body.outputs, local, constants, pieces, params["consts"], params["carry"], params["reverse"],
+        body.work + 20.0,
+    )  # fmt: skip
+    low_constants = [(v, 0) for v in constants]
+    pointers = [*args, *[(v, 0) for v in eq.outputs], *low_constants]
+    return NativeStep(
+        made.text, pointers, [params["length"]], params["length"], -made.grain, [v for v, _ in args], list(eq.outputs),
+        f"loop {params['name']}", (body.work + 20.0) * params["length"],
     )  # fmt: skip

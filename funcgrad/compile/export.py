@@ -22,7 +22,8 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from funcgrad.compile import build, native
-from funcgrad.compile.executor import Executable, HostStep, NativeStep
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep
+from funcgrad.compile.executor import Executable
 from funcgrad.compile.runtime import _pointer, _word
 
 HEADER_WORDS = 9
@@ -180,7 +181,7 @@ class Export:
 
     def __init__(self, executable: Executable, name: str):
         self.name = name
-        hosts = sorted({e.label for e in executable.entries if isinstance(e, HostStep)})
+        hosts = sorted({e.label for e in executable.entries if isinstance(e, (HostStep, ControlStep))})
         if hosts:
             raise NotImplementedError(
                 f"{self.name} cannot be called from compiled code: {', '.join(map(repr, hosts))} "
