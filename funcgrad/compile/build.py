@@ -30,6 +30,9 @@ I64 = ir.IntType(64)
 BOOL = ir.IntType(1)
 CONTRACT = ("contract",)
 ANY_ORDER = ("contract", "reassoc")
+SHORT = 8
+"""Iterations from which an inner loop over arrays on the stack is left to the vectoriser: unrolled before it, it would become
+gathers and scatters of the loop around it."""
 _lock = threading.Lock()
 _machine: list[Any] = []
 
@@ -102,7 +105,10 @@ def optimised_ir(text: str, symbol: str = "kernel") -> str:
 def assembly(module: ir.Module) -> str:
     """The text of a module, its loops marked as parallel where `_Builder.loop` asks for it: LLVM wants nodes that refer to
     themselves there, which llvmlite cannot make."""
-    text = str(module)
+    text = re.sub(
+        r'^(!\d+) = !\{ !"vector loop \d+" \}$', r'\1 = distinct !{ \1, !{ !"llvm.loop.unroll.disable" } }', str(module),
+        flags=re.MULTILINE,
+    )  # fmt: skip
     group = re.search(r'^(!\d+) = !\{ !"access group" \}$', text, re.MULTILINE)
     if group is None:
         return text
@@ -149,6 +155,7 @@ class _Builder:
                 assigned[name] = assigned.get(name, 0) + 1
             if isinstance(node, ast.Call) and node.func.id.startswith("store_"):  # type: ignore[attr-defined]
                 self.stored.add(node.args[0].id)  # type: ignore[attr-defined]
+        self.short = any(isinstance(n, ast.Name) and n.id.startswith("stack_") for n in ast.walk(function))
         self.mutable = {name for name, count in assigned.items() if count > 1}
         self.domain = self.module.add_metadata([ir.MetaDataString(self.module, "kernel")])
         loaded = {n.args[0].id for n in ast.walk(function) if _is_load(n)}  # type: ignore[attr-defined]
@@ -205,6 +212,10 @@ class _Builder:
         if self.group is not None:
             self.loops += 1
             mark = ir.MetaDataString(self.module, f"parallel loop {self.loops}")
+            back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
+        elif self.short and _trips(first, last) >= SHORT and not any(isinstance(n, ast.For) for n in node.body):
+            self.loops += 1
+            mark = ir.MetaDataString(self.module, f"vector loop {self.loops}")
             back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
         self.b.position_at_end(after)
 
@@ -403,6 +414,12 @@ class _Builder:
         if full not in self.module.globals:
             ir.Function(self.module, ir.FunctionType(kind, [kind] * len(args)), full)
         return Value(self.b.call(self.module.globals[full], [a.ref for a in args]), args[0].kind)
+
+
+def _trips(first: Value, last: Value) -> int:
+    """The iterations between bounds that are numbers of the text; 0 otherwise."""
+    known = isinstance(first.ref, ir.Constant) and isinstance(last.ref, ir.Constant)
+    return last.ref.constant - first.ref.constant if known else 0
 
 
 def _is_load(node: ast.AST) -> bool:

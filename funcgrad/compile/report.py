@@ -97,6 +97,9 @@ def _step(entry: Entry, step: Step, names: dict[Var, str], kernels: dict[str, st
     if isinstance(step, Kernel):
         title = f"kernel {kernel} {entry.label}"
         return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, _operations(step))
+    if entry.grain < 0:
+        title = f"kernel {kernel} {entry.label} of {entry.units} steps"
+        return StepReport("kernel", title, kernel, reads, writes, entry.units, -entry.grain, size, entry.work)
     batch, m, n, k = product_sizes(entry)
     title = f"gemm {f'{batch} x ' if batch != 1 else ''}({m} x {n} x {k}) by {kernel}"
     flops = 2.0 * batch * m * n * k
