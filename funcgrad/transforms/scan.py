@@ -21,7 +21,7 @@ from funcgrad.core.types import ArrayType, array_type, is_inexact
 from funcgrad.ops.basics import transpose
 from funcgrad.ops.families import general, zeros_like
 from funcgrad.transforms.call import run_program
-from funcgrad.transforms.loop import scan_as_loop
+from funcgrad.transforms.hoist import scan_as_program
 from funcgrad.transforms.split import active_inputs, derivative
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
 
@@ -243,5 +243,5 @@ def _batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, A
 
 scan = general(
     "scan", _impl, _types, batch=_batch, linearize=_linearize, multiple=True,
-    kernel=Inline(lambda params: scan_as_loop(params) if params["length"] else None),
+    kernel=Inline(scan_as_program),
 )  # fmt: skip
