@@ -145,6 +145,7 @@ OTHER_MEANINGS = {
     ("cond", "funcgrad/api/control.py"),
     ("scan", "funcgrad/api/control.py"),
     ("cond", "funcgrad/transforms/while_loop.py"),
+    ("cond", "funcgrad/transforms/loop.py"),
 }
 """(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the
 file where Linux says how much memory a group of processes may have; the function's name in messages, a loop's parameter."""

@@ -18,6 +18,7 @@ from funcgrad.core.tracing import Tracer, newest_trace, run, shape_of, trace_pro
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.ops.basics import convert
 from funcgrad.transforms.conditional import cond as cond_op
+from funcgrad.transforms.loop import CARRY, Counted
 from funcgrad.transforms.scan import scan as scan_op
 from funcgrad.transforms.while_loop import while_ as while_op
 
@@ -85,6 +86,7 @@ def _loop(fun: Fun, name: str, carry: Any, rest_trees: Sequence[tree.PyTreeDef],
                     "Convert one of them, for example with astype or broadcast_to."
                 )
         if not changed:
+            traced.program.cache[CARRY] = carry_tree
             return traced, leaves, carry_tree
 
 
@@ -176,8 +178,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: i
         first, count = int(lower), max(int(upper) - int(lower), 0)
         dtype = np.result_type(*[np.asarray(b).dtype for b in (lower, upper)])
         if count > COUNTED:
-            advance = lambda s, _: ((s[0] + 1, body_fun(s[0], s[1])), None)  # noqa: E731
-            return scan(advance, (dtype.type(first), init_val), None, count)[0][1]
+            count_up = lambda s, _: (Counted(s.number + 1, body_fun(*s)), None)  # noqa: E731
+            return scan(count_up, Counted(dtype.type(first), init_val), None, count)[0].value
 
         def step(carry: Any, i: Any) -> tuple[Any, None]:
             return body_fun(i, carry), None
@@ -188,9 +190,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: i
         return state[0] < upper
 
     def advance(state: Any) -> Any:
-        return state[0] + 1, body_fun(state[0], state[1])
+        return Counted(state[0] + 1, body_fun(state[0], state[1]))
 
-    return while_loop(going, advance, (lower, init_val))[1]
+    return while_loop(going, advance, Counted(lower, init_val))[1]
 
 
 def _branches(funs: Sequence[Fun], operands: Any, name: str) -> tuple[list[Program], list[Any], tree.PyTreeDef]:

@@ -57,7 +57,7 @@ def kernel_module(traced: Traced, name: str, labels: Sequence[str]) -> str:
     texts = [
         e.text
         for s, e in zip(made.steps, made.entries, strict=True)
-        if isinstance(s, Kernel) and isinstance(e, NativeStep)
+        if isinstance(e, NativeStep) and (isinstance(s, Kernel) or e.loop is not None)
     ]
     language = numba_language.prelude(texts) + "\n\n" + RUNNING if texts else RUNNING
     imports, blocks = _split(language)
@@ -123,8 +123,7 @@ class _Schedule:
             if v in read:
                 self.known[v] = self.module.constant(value)
         for step, entry in zip(self.made.steps, self.made.entries, strict=True):
-            if isinstance(step, Kernel):
-                assert isinstance(entry, NativeStep)
+            if isinstance(entry, NativeStep) and (isinstance(step, Kernel) or entry.loop is not None):
                 yield from self.native(entry)
             else:
                 yield from self.numpy(step, entry)

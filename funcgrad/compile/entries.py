@@ -44,6 +44,8 @@ class NativeStep:
     work: float = 0.0
     places: dict[Var, set[tuple[int, tuple[int, ...]]]] | None = None
     """For a kernel without reductions: from where and along which strides it goes through each buffer."""
+    loop: Equation | None = None
+    """The loop that became this kernel."""
 
 
 @dataclass(eq=False)
@@ -258,5 +260,5 @@ def _small(eq: Equation, body: Plan, args: Sequence[tuple[Var, int]]) -> NativeS
     pointers = [*args, *[(v, 0) for v in eq.outputs], *low_constants]
     return NativeStep(
         made.text, pointers, [params["length"]], params["length"], -made.grain, [v for v, _ in args], list(eq.outputs),
-        f"loop {params['name']}", (body.work + 20.0) * params["length"],
+        f"loop {params['name']}", (body.work + 20.0) * params["length"], None, eq,
     )  # fmt: skip

@@ -14,8 +14,9 @@ import numpy as np
 
 from funcgrad.compile import native, runtime
 from funcgrad.compile.entries import Entry as Entry
-from funcgrad.compile.entries import HostStep, NativeStep, Plan
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan
 from funcgrad.compile.fuse import Kernel
+from funcgrad.compile.interruption import tell
 from funcgrad.compile.plan import ALIGNMENT, available_memory, too_large
 from funcgrad.compile.recycling import SMALLEST, Recycler
 from funcgrad.compile.tables import Link, Patch, WordTable
@@ -38,7 +39,8 @@ class Frame:
     arena: np.ndarray
     address: int
     arrays: dict[Var, np.ndarray]
-    keep: list[Any] = field(default_factory=list)
+    loops: dict[ControlStep | NativeStep, tuple[int, int]] = field(default_factory=dict)
+    """Where the words of each loop are (tables.py)."""
 
 
 class Executable:
@@ -111,7 +113,7 @@ class Executable:
         for v, at in self.memory.places.items():
             stop = at + v.type.size * v.type.dtype.itemsize
             arrays[v] = arena[at:stop].view(v.type.dtype).reshape(v.type.shape)
-        return Frame(words, arena, address, arrays)
+        return Frame(words, arena, address, arrays, table.loops)
 
     def _arena(self) -> np.ndarray:
         need = self.memory.size + sum(v.type.size * v.type.dtype.itemsize for v in self.outputs)
@@ -208,7 +210,11 @@ class Executable:
                     frame = frames.pop()
                 except IndexError:
                     frame = self._new_frame()
-                code = run(frame.address, (*arrays, out))
+                try:
+                    code = run(frame.address, (*arrays, out))
+                except KeyboardInterrupt as error:
+                    tell(error, self.plan, frame.words, frame.loops)
+                    raise
                 if code == 2:
                     resume(frame, count)
                 frames.append(frame)
@@ -227,7 +233,11 @@ class Executable:
                 frame = frames.pop()
             except IndexError:
                 frame = self._new_frame()
-            code = run(frame.address, arrays + outs)
+            try:
+                code = run(frame.address, arrays + outs)
+            except KeyboardInterrupt as error:
+                tell(error, self.plan, frame.words, frame.loops)
+                raise
             if code == 2:
                 resume(frame, count)
             frames.append(frame)
@@ -249,8 +259,12 @@ class Executable:
 
     def _resume(self, frame: Frame, last: int) -> None:
         # Between these calls Python's signal handlers run.
-        while self.runtime.steps(frame.address, last) == 2:
-            pass
+        try:
+            while self.runtime.steps(frame.address, last) == 2:
+                pass
+        except KeyboardInterrupt as error:
+            tell(error, self.plan, frame.words, frame.loops)
+            raise
 
     def _run_all(self, frame: Frame, arrays: Sequence[np.ndarray]) -> None:
         """Native stretches and host calls in turn."""

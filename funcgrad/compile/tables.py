@@ -35,8 +35,8 @@ class WordTable:
 
     def __init__(self) -> None:
         self.words: list[Word] = []
-        self.loops: dict[ControlStep, int] = {}
-        """Where the table of each loop is: that is where its iteration is read from."""
+        self.loops: dict[ControlStep | NativeStep, tuple[int, int]] = {}
+        """Where the table of each loop is, and the pointers to its arguments and results."""
 
     def add(self, words: Sequence[Word]) -> int:
         """Appends words; gives the number of the first."""
@@ -79,6 +79,7 @@ class WordTable:
         for n, (entry, function) in enumerate(natives):
             if isinstance(entry, NativeStep):
                 table = self.pointers(entry.pointers, place, number, patches)
+                self.loops[entry] = table, table
                 self.add(entry.words)
                 units, grain = entry.units, entry.grain
             else:
@@ -92,9 +93,9 @@ class WordTable:
         params, (body,) = entry.equation.params, entry.bodies
         consts, carry, length = params["consts"], params["carry"], params["length"]
         table = self.add([0] * runtime.LOOP_WORDS)
-        self.loops[entry] = table
         given = self.pointers(entry.args, place, number, patches)
         wanted = self.pointers([(v, 0) for v in entry.results], place, number, patches)
+        self.loops[entry] = table, given
         base = place[entry.workspace]
         pairs = [(base + at, base + at + aligned(nbytes(v.type))) for at, v in zip(entry.buffers, entry.results, strict=False)]
         going = base + entry.buffers[-1]

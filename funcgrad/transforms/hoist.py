@@ -22,7 +22,7 @@ from funcgrad.core.types import array_type
 from funcgrad.errors import MissingRuleError
 from funcgrad.ops.basics import reduce_sum
 from funcgrad.ops.elementwise import add
-from funcgrad.transforms.loop import loop, scan_as_loop
+from funcgrad.transforms.loop import CARRY, loop, scan_as_loop
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
 
 MOST_BYTES = 1 << 26
@@ -88,6 +88,10 @@ class _Parts:
         self.fixed = set(body.inputs[:consts]) | self.constant
         self.slices = set(body.inputs[consts + carry :])
         self.budget = MOST_BYTES
+        self.counts: dict[Var, int] = {}
+        for a in [*body.outputs, *[a for eq in body.equations for a in eq.inputs]]:
+            if isinstance(a, Var):
+                self.counts[a] = self.counts.get(a, 0) + 1
         self.sums = {s.number: s for i in range(carry) if (s := self._sum(i)) is not None}
         self.before = self._before()
         self.core = self._core()
@@ -107,7 +111,10 @@ class _Parts:
                 heavy = isinstance(eq.primitive.kernel, Contraction) or any(free[a] for a in inputs)
                 free.update(dict.fromkeys(eq.outputs, heavy))
         wanted: dict[Var, None] = {}
+        adding = {self.made[self.body.outputs[i]] for i in self.sums}  # type: ignore[index]
         for eq in self.body.equations:
+            if eq in adding:
+                continue  # Its term is summed after the loop.
             if not all(v in free for v in eq.outputs):
                 wanted.update(dict.fromkeys(a for a in eq.inputs if isinstance(a, Var) and free.get(a)))
         wanted.update(dict.fromkeys(a for a in self.body.outputs if isinstance(a, Var) and free.get(a)))
@@ -129,11 +136,9 @@ class _Parts:
     def _sum(self, i: int) -> _Sum | None:
         held, out = self.body.inputs[self.consts + i], self.body.outputs[i]
         eq = self.made.get(out) if isinstance(out, Var) else None
-        if eq is None or eq.primitive is not add or sum(a is out for a in self.body.outputs) != 1:
+        if eq is None or eq.primitive is not add or not any(a is held for a in eq.inputs):
             return None
-        if sum(a is held for e in self.body.equations for a in e.inputs) != 1 or held in self.body.outputs:
-            return None
-        if any(a is out for e in self.body.equations for a in e.inputs) or not any(a is held for a in eq.inputs):
+        if self.counts[out] != 1 or self.counts[held] != 1:  # type: ignore[index]
             return None
         (term,) = [a for a in eq.inputs if a is not held]
         if not isinstance(term, Var) or (term.type.shape, term.type.dtype) != (held.type.shape, held.type.dtype):
@@ -150,9 +155,10 @@ class _Parts:
         return found
 
     def _core(self) -> set[Equation]:
-        """What the carries that are no sums need, and effects."""
+        """What the carries that are no sums need, and what cannot be moved."""
         ends = [a for i, a in enumerate(self.body.outputs[: self.carry]) if i not in self.sums]
-        return self._cone([*ends, *[v for eq in self.body.equations if eq.primitive.effect for v in eq.outputs]])
+        # What holds Programs stays as well: there may be effects in them.
+        return self._cone([*ends, *[v for eq in self.body.equations if not _movable(eq) for v in eq.outputs]])
 
     def _cone(self, ends: Sequence[Atom], stop: set[Equation] | None = None) -> set[Equation]:
         """The equations that some values need, those of `stop` and what was made before left out."""
@@ -261,6 +267,8 @@ def _run(parts: _Parts, params: dict[str, Any], *values: Any) -> list[Any]:
     program = _part(
         body, inside, [*const_vars, *[carry_vars[i] for i in kept_carry], *x_vars, *parts.before], ends
     )
+    if len(kept_carry) == carry and CARRY in params["program"].cache:
+        program.cache[CARRY] = params["program"].cache[CARRY]
     found = loop(
         *fixed, *[init[i] for i in kept_carry], *xs, *before, program=program, consts=consts, carry=len(kept_carry),
         length=length, reverse=params["reverse"], name=params["name"],

@@ -6,7 +6,7 @@ A `while` becomes its condition on the first carry, and a loop whose body ends w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,17 @@ from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Equation, Program, Var
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.transforms.call import call, run_program
+
+
+CARRY = "structure of the carry"
+"""Where the cache of a body keeps the tree of its carry, for who is told of an interrupted loop."""
+
+
+class Counted(NamedTuple):
+    """The carry of a loop that counts its steps itself."""
+
+    number: Any
+    value: Any
 
 
 def _impl(
@@ -46,7 +57,44 @@ def _types(
     return (*outs[:carry], *[array_type((length, *t.shape), t.dtype) for t in outs[carry:]])
 
 
-loop = Primitive("loop", _impl, _types, multiple=True, strong=True, kernel=Loop())
+def plain_scan(
+    *args: Any, program: Any, consts: int, carry: int, length: int, reverse: bool, name: str, kinds: Any
+) -> list[Any]:
+    """A scan as the printed source has it."""
+    fixed, state, xs = args[:consts], args[consts : consts + carry], args[consts + carry :]
+    ys = [np.empty(shape, dtype) for shape, dtype in kinds[carry:]]
+    for i in range(length - 1, -1, -1) if reverse else range(length):
+        outs = program(*fixed, *state, *[x[i] for x in xs])
+        state = outs[:carry]
+        for y, value in zip(ys, outs[carry:]):  # noqa: B905
+            y[i] = value
+    return [*[np.array(s, dtype) for s, (_, dtype) in zip(state, kinds)], *ys]  # noqa: B905
+
+
+def plain_while(
+    *args: Any, cond: Any, body: Any, cond_consts: int, body_consts: int, name: str, kinds: Any
+) -> list[Any]:
+    """A while as the printed source has it."""
+    fixed, state = args[cond_consts : cond_consts + body_consts], args[cond_consts + body_consts :]
+    while cond(*args[:cond_consts], *state)[0]:
+        state = body(*fixed, *state)
+    return [np.array(s, dtype) for s, (_, dtype) in zip(state, kinds)]  # noqa: B905
+
+
+def _plain(
+    *args: Any, program: Any, consts: int, carry: int, length: int | None, reverse: bool, name: str, kinds: Any
+) -> list[Any]:
+    if length is not None:
+        return plain_scan(
+            *args, program=program, consts=consts, carry=carry, length=length, reverse=reverse, name=name, kinds=kinds
+        )
+    fixed, state, going = args[:consts], args[consts : consts + carry], args[-1]
+    while going:
+        *state, going = program(*fixed, *state)
+    return [np.array(s, dtype) for s, (_, dtype) in zip(state, kinds)]  # noqa: B905
+
+
+loop = Primitive("loop", _impl, _types, multiple=True, strong=True, kernel=Loop(), plain=_plain)
 
 
 def application(primitive: Primitive, inputs: Sequence[Any], **params: Any) -> Equation:
@@ -68,18 +116,21 @@ def while_as_loop(params: dict[str, Any]) -> Program:
     """A while with these parameters as its condition, then a loop."""
     cond, body, a, n = params["cond"], params["body"], params["cond_consts"], params["body_consts"]
     name = params["name"]
+    key = ("loop of a while", id(cond), a, n)
+    if key in body.cache:
+        return body.cache[key][0]
     inputs = tuple(Var(t) for t in (*cond.in_types[:a], *body.in_types))
     begin = application(call, (*inputs[:a], *inputs[a + n :]), program=cond, name=name)
-    key = ("loop of a while", id(cond))
-    if key not in body.cache:
-        given = tuple(Var(t) for t in (*cond.in_types[:a], *body.in_types))
-        step = application(call, given[a:], program=body, name=name)
-        again = application(call, (*given[:a], *step.outputs), program=cond, name=name)
-        # The condition is kept alive with the key that names it by its id.
-        body.cache[key] = Program(given, (step, again), (*step.outputs, *again.outputs), (), name), cond
-    whole = body.cache[key][0]
+    given = tuple(Var(t) for t in (*cond.in_types[:a], *body.in_types))
+    step = application(call, given[a:], program=body, name=name)
+    again = application(call, (*given[:a], *step.outputs), program=cond, name=name)
+    whole = Program(given, (step, again), (*step.outputs, *again.outputs), (), name)
+    if CARRY in body.cache:
+        whole.cache[CARRY] = body.cache[CARRY]
     eq = application(
         loop, (*inputs, *begin.outputs), program=whole, consts=a + n, carry=len(body.outputs), length=None, reverse=False,
         name=name,
     )  # fmt: skip
-    return Program(inputs, (begin, eq), eq.outputs, (), name)
+    # The condition is kept alive with the key that names it by its id.
+    body.cache[key] = Program(inputs, (begin, eq), eq.outputs, (), name), cond
+    return body.cache[key][0]

@@ -23,7 +23,7 @@ from funcgrad.ops.elementwise import select
 from funcgrad.ops.families import general, instantiate, zeros_like
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.transforms.call import run_program
-from funcgrad.transforms.loop import while_as_loop
+from funcgrad.transforms.loop import plain_while, while_as_loop
 from funcgrad.transforms.jvp import jvp_flat
 from funcgrad.transforms.scan import batched_body, reached, scan
 from funcgrad.transforms.split import active_inputs, derivative
@@ -39,11 +39,8 @@ def _split(args: Values, params: dict[str, Any]) -> tuple[Values, Values, Values
 
 
 def _impl(*args: Any, cond: Program, body: Program, cond_consts: int, body_consts: int, name: str) -> list[Any]:
-    own = {"cond_consts": cond_consts, "body_consts": body_consts}
-    for_cond, fixed, state = _split(args, own)
-    while bool(run_program(cond, (*for_cond, *state))[0]):
-        state = run_program(body, (*fixed, *state))
-    return [np.array(v) for v in state]
+    params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts, "name": name}
+    return run_program(while_as_loop(params), args)
 
 
 def _types(*types: ArrayType, cond: Program, body: Program, cond_consts: int, body_consts: int, name: str) -> Any:
@@ -257,6 +254,7 @@ def _batched_condition(cond: Program, size: int, flags: Sequence[bool]) -> Progr
 
 
 while_ = general(
-    "while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, kernel=Inline(while_as_loop)
+    "while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, kernel=Inline(while_as_loop),
+    plain=plain_while,
 )
 while_pull = general("while_pull", _pull_impl, _pull_types, batch=_pull_batch, linearize=_pull_linearize, multiple=True)
