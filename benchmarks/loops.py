@@ -40,9 +40,7 @@ def training(lib: Any, jnp: Any) -> Callable[..., Any]:
 def _training_data(rng: np.random.Generator) -> tuple[Any, ...]:
     x = rng.standard_normal((32, 2)).astype(np.float32)
     sizes = [(2, 16), (16, 16), (16, 1)]
-    params = [
-        ((rng.standard_normal(s) / np.sqrt(s[0])).astype(np.float32), np.zeros(s[1], np.float32)) for s in sizes
-    ]
+    params = [((rng.standard_normal(s) / np.sqrt(s[0])).astype(np.float32), np.zeros(s[1], np.float32)) for s in sizes]
     return params, x, x[:, :1] * x[:, 1:]
 
 
@@ -170,4 +168,7 @@ def rosenbrock(lib: Any, jnp: Any) -> Callable[..., Any]:
     return lib.hessian(lambda x: jnp.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2))
 
 
-row("Hessian of Rosenbrock's function, n = 100", **pair(rosenbrock, lambda rng: (rng.uniform(-1, 1, 100).astype(np.float32),)))
+row(
+    "Hessian of Rosenbrock's function, n = 100",
+    **pair(rosenbrock, lambda rng: (rng.uniform(-1, 1, 100).astype(np.float32),)),
+)

@@ -1,5 +1,6 @@
 """Loops inside the executor: nested, hoisted, as one kernel, interrupted; compared with Python loops and with JAX."""
 
+import itertools
 import os
 import signal
 import threading
@@ -165,7 +166,7 @@ def mlp(np_, lax_, grad):
 def test_training_of_a_small_network_is_one_kernel(dtype, sizes):
     ps = [
         ((RNG.standard_normal((a, b)) / np.sqrt(a)).astype(dtype), np.zeros(b, dtype))
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
     x, y = RNG.standard_normal((11, sizes[0])).astype(dtype), RNG.standard_normal((11, sizes[-1])).astype(dtype)
     train = mlp(jnp, lax, fg.value_and_grad)
@@ -246,7 +247,9 @@ def test_products_leave_a_recurrent_network():
     p = [RNG.standard_normal(s) / 8 for s in ((d, h), (h, h), (h, 3), (h,))]
     xs = RNG.standard_normal((t, n, d))
     f = fg.value_and_grad(lambda p, xs: recurrent(jnp, lax, p, xs), argnums=(0, 1))
-    want = in_x64(jax.jit(jax.value_and_grad(lambda p, xs: recurrent(jax.numpy, jax.lax, p, xs), argnums=(0, 1))), p, xs)
+    want = in_x64(
+        jax.jit(jax.value_and_grad(lambda p, xs: recurrent(jax.numpy, jax.lax, p, xs), argnums=(0, 1))), p, xs
+    )
     close(fg.jit(f)(p, xs), want)
     steps = fg.stages(f)(p, xs).steps
     products = [s for s in steps if s.kind == "gemm"]
@@ -268,7 +271,10 @@ def test_sums_of_products_over_steps_keep_their_start():
         return lax_.scan(step, (w, np_.zeros(3)), xs, reverse=True)[0]
 
     w, xs = RNG.standard_normal((3, 3)), RNG.standard_normal((7, 3))
-    close(fg.jit(lambda w, xs: run(jnp, lax, w, xs))(w, xs), in_x64(jax.jit(lambda w, xs: run(jax.numpy, jax.lax, w, xs)), w, xs))
+    close(
+        fg.jit(lambda w, xs: run(jnp, lax, w, xs))(w, xs),
+        in_x64(jax.jit(lambda w, xs: run(jax.numpy, jax.lax, w, xs)), w, xs),
+    )
 
 
 def test_second_derivatives_through_a_hoisted_loop():
@@ -279,7 +285,9 @@ def test_second_derivatives_through_a_hoisted_loop():
     close(f(p, xs), want)
     batch = RNG.standard_normal((3, 4, 2, 2))
     g = fg.jit(fg.vmap(fg.grad(lambda p, xs: recurrent(jnp, lax, p, xs)), in_axes=(None, 0)))
-    want = in_x64(jax.jit(jax.vmap(jax.grad(lambda p, xs: recurrent(jax.numpy, jax.lax, p, xs)), in_axes=(None, 0))), p, batch)
+    want = in_x64(
+        jax.jit(jax.vmap(jax.grad(lambda p, xs: recurrent(jax.numpy, jax.lax, p, xs)), in_axes=(None, 0))), p, batch
+    )
     close(g(p, batch), want)
 
 

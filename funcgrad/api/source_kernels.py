@@ -17,7 +17,7 @@ from funcgrad.api.jit import Traced
 from funcgrad.api.source import Body, Module
 from funcgrad.api.source_text import dtype_text, literal_text, number_text
 from funcgrad.compile import execute, numba_language
-from funcgrad.compile.executor import Executable, HostStep, NativeStep
+from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
 from funcgrad.compile.fuse import Kernel, Step
 from funcgrad.compile.layouts import COPY, Part
 from funcgrad.core.lowering import Layout
@@ -155,7 +155,7 @@ class _Schedule:
 
     # ---- NumPy ----
 
-    def numpy(self, step: Step, entry: NativeStep | HostStep) -> Iterator[str]:
+    def numpy(self, step: Step, entry: Entry) -> Iterator[str]:
         eq = step.equation
         for a in eq.inputs:
             if isinstance(a, Var):

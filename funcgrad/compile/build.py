@@ -179,6 +179,10 @@ class _Builder:
                 self.assign(node.targets[0].id, self.expression(node.value))  # type: ignore[attr-defined]
             elif isinstance(node, ast.For):
                 self.loop(node)
+            elif isinstance(node, ast.While):
+                self.repeat(node)
+            elif isinstance(node, ast.If):
+                self.branch(node)
             elif isinstance(node, ast.Expr):
                 self.expression(node.value)
             else:
@@ -217,6 +221,26 @@ class _Builder:
             self.loops += 1
             mark = ir.MetaDataString(self.module, f"vector loop {self.loops}")
             back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
+        self.b.position_at_end(after)
+
+    def repeat(self, node: ast.While) -> None:
+        head, inside, after = [self.b.append_basic_block(name) for name in ("while", "do", "end")]
+        self.b.branch(head)
+        self.b.position_at_end(head)
+        self.b.cbranch(self.expression(node.test).ref, inside, after)
+        self.b.position_at_end(inside)
+        self.statements(node.body)
+        self.b.branch(head)
+        self.b.position_at_end(after)
+
+    def branch(self, node: ast.If) -> None:
+        """A choice between statements; they give nothing but what they store."""
+        then, other, after = [self.b.append_basic_block(name) for name in ("then", "else", "end")]
+        self.b.cbranch(self.expression(node.test).ref, then, other)
+        for block, body in ((then, node.body), (other, node.orelse)):
+            self.b.position_at_end(block)
+            self.statements(body)
+            self.b.branch(after)
         self.b.position_at_end(after)
 
     # ---- expressions ----

@@ -46,6 +46,8 @@ class NativeStep:
     """For a kernel without reductions: from where and along which strides it goes through each buffer."""
     loop: Equation | None = None
     """The loop that became this kernel."""
+    constants: dict[Var, np.ndarray] = field(default_factory=dict)
+    """Arrays that it reads, beside the Program's own."""
 
 
 @dataclass(eq=False)
@@ -109,15 +111,17 @@ class Plan:
         self.inputs = list(self.simplified.inputs)
         self.outputs = list(self.lowered.outputs)
         self.constants = {v: np.ascontiguousarray(c).reshape(np.shape(c)) for v, c in self.simplified.constants}
-        for s, e in zip(self.steps, self.entries, strict=True):
-            if isinstance(e, NativeStep) and isinstance(s.equation.primitive.kernel, Loop):
+        for e in self.entries:
+            if isinstance(e, NativeStep):
                 # A loop that became one kernel: what its body keeps is kept here.
-                self.constants.update(plan_of(s.equation.params["program"]).constants)
+                self.constants.update(e.constants)
         fixed = {*self.inputs, *self.outputs, *self.constants}
         self.memory: Memory = plan_memory([(e.reads, e.writes) for e in self.entries], fixed)
         self.host = any(isinstance(e, HostStep) for e in self.entries)
         self.work = sum(e.work for e in self.entries if not isinstance(e, HostStep))
         self.addresses: list[int] = []
+        self.burst = 1
+        """Steps of the loop, of which this is the body, that one run of the entries does."""
 
     def natives(self) -> Iterator[NativeStep]:
         """The kernels, those of loops' bodies included."""
@@ -222,6 +226,8 @@ def _control(eq: Equation, low: Lowered) -> Entry | None:
         kernel = _small(eq, bodies[0], args)
         if kernel is not None:
             return kernel
+    elif loop:
+        bodies = [_burst(eq, bodies[0])]
     size = aligned(max(b.memory.size for b in bodies))
     buffers = []
     if loop:
@@ -232,33 +238,85 @@ def _control(eq: Equation, low: Lowered) -> Entry | None:
         size += ALIGNMENT
     workspace = Var(array_type((size,), np.dtype(np.uint8)))
     times = (ENDLESS if params["length"] is None else params["length"]) if loop else 1.0
-    work = times * max(b.work + 100.0 for b in bodies)
+    work = times * max(b.work / b.burst + 100.0 for b in bodies)
     return ControlStep(
         eq, bodies, args, list(eq.outputs), workspace, buffers, [v for v, _ in args], [*eq.outputs, workspace],
         params["name"], work,
     )  # fmt: skip
 
 
-def _small(eq: Equation, body: Plan, args: Sequence[tuple[Var, int]]) -> NativeStep | None:
-    """A scan as one kernel, if its body is small."""
-    params = eq.params
-    pieces = []
-    for e, step in zip(body.entries, body.steps, strict=True):
-        if not isinstance(e, NativeStep) or e.grain < 0 or (isinstance(step, Kernel) and step.partial):
+def _body(plan: Plan) -> small.Body | None:
+    """A body that can be written out in one kernel with its loop; None for one with steps that cannot."""
+    parts: list[small.Piece | small.Repeat | small.Select] = []
+    workspaces: set[Var] = set()
+    for e, step in zip(plan.entries, plan.steps, strict=True):
+        if isinstance(e, NativeStep) and e.loop is not None:
+            eq = e.loop
+            inner = _body(plan_of(eq.params["program"]))
+            if inner is None:
+                return None
+            args, results = e.pointers[: len(eq.inputs)], [(v, 0) for v in eq.outputs]
+            options = [eq.params[k] for k in ("consts", "carry", "length", "reverse")]
+            parts.append(small.Repeat(inner, args, results, *options))
+        elif isinstance(e, NativeStep):
+            if isinstance(step, Kernel) and step.partial:
+                return None
+            parts.append(small.Piece(e.text, e.pointers, e.words, e.units, not isinstance(step, Kernel)))
+        elif isinstance(e, ControlStep) and not e.is_loop:
+            bodies = [b for p in e.bodies if (b := _body(p)) is not None]
+            if len(bodies) < len(e.bodies):
+                return None
+            parts.append(small.Select(bodies, e.args, [(v, 0) for v in e.results]))
+            workspaces.add(e.workspace)
+        else:
             return None
-        pieces.append(small.Piece(e.text, e.pointers, e.words, e.units, not isinstance(step, Kernel)))
-    local = list(body.memory.places)
-    carry = body.outputs[: params["carry"]]
-    if not small.is_small(pieces, [*[v.type for v in local], *[v.type for v in carry], *[v.type for v in carry]], body.work):
+    local = [v for v in plan.memory.places if v not in workspaces]
+    return small.Body(plan.inputs, plan.outputs, local, list(plan.constants), parts)
+
+
+def _small(eq: Equation, plan: Plan, args: Sequence[tuple[Var, int]]) -> NativeStep | None:
+    """A scan as one kernel, if its body is small."""
+    params, body, work = eq.params, _body(plan), plan.work + 20.0
+    if body is None or not small.is_small(body, work):
         return None
-    constants = list(body.constants)
-    made = small.write_loop(
-        body.inputs, body.outputs, local, constants, pieces, params["consts"], params["carry"], params["reverse"],
-        body.work + 20.0,
-    )  # fmt: skip
-    low_constants = [(v, 0) for v in constants]
-    pointers = [*args, *[(v, 0) for v in eq.outputs], *low_constants]
+    made = small.write_scan(body, params["consts"], params["carry"], params["reverse"], work)
+    pointers = [*args, *[(v, 0) for v in eq.outputs], *[(v, 0) for v in made.constants]]
     return NativeStep(
         made.text, pointers, [params["length"]], params["length"], -made.grain, [v for v, _ in args], list(eq.outputs),
-        f"loop {params['name']}", (body.work + 20.0) * params["length"], None, eq,
+        f"loop {params['name']}", work * params["length"], None, eq, _constants(plan),
     )  # fmt: skip
+
+
+def _constants(plan: Plan) -> dict[Var, np.ndarray]:
+    """The constants of a body and of those inside of it."""
+    found = dict(plan.constants)
+    for e in plan.entries:
+        if isinstance(e, NativeStep):
+            found.update(e.constants)
+        elif isinstance(e, ControlStep):
+            for body in e.bodies:
+                found.update(_constants(body))
+    return found
+
+
+class Burst(Plan):
+    """The body of a while whose one step is a kernel that does up to `burst` steps of the loop."""
+
+    def __init__(self, eq: Equation, plan: Plan, made: small.SmallLoop):
+        self.program, self.simplified, self.lowered = plan.program, plan.simplified, plan.lowered
+        self.inputs, self.outputs, self.constants = plan.inputs, plan.outputs, _constants(plan)
+        self.memory, self.host, self.addresses, self.burst = Memory(), False, [], made.grain
+        self.work = made.grain * (plan.work + 20.0)
+        pointers = [(v, 0) for v in (*plan.inputs, *plan.outputs, *made.constants)]
+        step = NativeStep(
+            made.text, pointers, [], 1, 1, plan.inputs, plan.outputs, f"up to {made.grain} steps", self.work, None, eq
+        )
+        self.entries, self.steps = [step], [Step(eq)]
+
+
+def _burst(eq: Equation, plan: Plan) -> Plan:
+    """The body of a while, with many steps in one kernel if it is small."""
+    body, work = _body(plan), plan.work + 20.0
+    if body is None or not small.is_small(body, work):
+        return plan
+    return Burst(eq, plan, small.write_while(body, eq.params["consts"], work))

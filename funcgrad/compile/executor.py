@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import native, runtime
-from funcgrad.compile.entries import Entry as Entry
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan
+from funcgrad.compile.entries import Entry as Entry
 from funcgrad.compile.fuse import Kernel
 from funcgrad.compile.interruption import tell
 from funcgrad.compile.plan import ALIGNMENT, available_memory, too_large
@@ -50,7 +50,12 @@ class Executable:
         """`load=False` leaves out the machine code, for `load` to get later."""
         self.program = program
         self.plan = plan = Plan(program)
-        self.simplified, self.lowered, self.steps, self.entries = plan.simplified, plan.lowered, plan.steps, plan.entries
+        self.simplified, self.lowered, self.steps, self.entries = (
+            plan.simplified,
+            plan.lowered,
+            plan.steps,
+            plan.entries,
+        )
         self.inputs, self.outputs, self.constants, self.memory = plan.inputs, plan.outputs, plan.constants, plan.memory
         self.host = plan.host
         self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]

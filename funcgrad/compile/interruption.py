@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.compile import runtime
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, aligned, nbytes
 from funcgrad.core.array import Array
 from funcgrad.core.types import ArrayType
@@ -30,6 +29,7 @@ def tell(
         base = int(words[table + 16]) - entry.buffers[-1]
         types = [v.type for v in entry.results[: eq.params["carry"]]]
         odd = (step - 1) % 2
+        step *= entry.bodies[0].burst
         places = [base + b + odd * aligned(nbytes(t)) for b, t in zip(entry.buffers, types, strict=False)]
     elif isinstance(entry, NativeStep) and entry.loop is not None:
         eq, step = entry.loop, int(words[8])

@@ -67,7 +67,12 @@ def joined(x: Equation, y: Equation) -> tuple[Primitive, list[Atom], dict[str, A
     """The application that gives what the sum of two outputs is, if both are zero outside of parts that do not overlap."""
     kind = x.outputs[0].type
     first, second = _pieces(x), _pieces(y)
-    if first is None or second is None or kind.shape != y.outputs[0].type.shape or kind.dtype != y.outputs[0].type.dtype:
+    if (
+        first is None
+        or second is None
+        or kind.shape != y.outputs[0].type.shape
+        or kind.dtype != y.outputs[0].type.dtype
+    ):
         return None
     pieces = [*first[1], *second[1]]
     boxes = [_box(target, kind.shape) for _, target in pieces]

@@ -26,9 +26,9 @@ from funcgrad.core.program import Var
 class StepReport:
     """One step of a schedule.
 
-    kind: "kernel", "gemm", "loop", "choice" or "host"; title: as it is printed; kernel: the name of its text (k0, k1, ...), empty for a host call;
-    reads, writes: the buffers by name and type; units, grain: its range and the pieces that threads share; bytes: of all its
-    buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, 0 for a host call.
+    kind: "kernel", "gemm", "loop", "choice" or "host"; title: as it is printed; kernel: the name of its text (k0, k1, ...),
+    empty for a host call; reads, writes: the buffers by name and type; units, grain: its range and the pieces that threads
+    share; bytes: of all its buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, 0 for a host call.
     """
 
     kind: str
@@ -97,9 +97,9 @@ def _step(entry: Entry, step: Step, names: dict[Var, str], kernels: dict[str, st
     if isinstance(step, Kernel):
         title = f"kernel {kernel} {entry.label}"
         return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, _operations(step))
-    if entry.grain < 0:
-        title = f"kernel {kernel} {entry.label} of {entry.units} steps"
-        return StepReport("kernel", title, kernel, reads, writes, entry.units, -entry.grain, size, entry.work)
+    if entry.loop is not None:
+        title = f"kernel {kernel} {entry.label}{f' of {entry.units} steps' if entry.grain < 0 else ''}"
+        return StepReport("kernel", title, kernel, reads, writes, entry.units, abs(entry.grain), size, entry.work)
     batch, m, n, k = product_sizes(entry)
     title = f"gemm {f'{batch} x ' if batch != 1 else ''}({m} x {n} x {k}) by {kernel}"
     flops = 2.0 * batch * m * n * k

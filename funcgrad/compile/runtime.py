@@ -22,11 +22,13 @@ BLOCK_WORDS = 11
 """steps, step count, step, position, roles, role count, patches, patch count, slots, roles and patches that only the first
 iteration needs. A patch here has the number of a slot instead of an array's."""
 ROLE_WORDS = 4
-"""What an input or output of a block is in iteration i, for the slot that it fills: (0, address of a pointer, bytes per slice, -);
-(1, address of the first carry's pointer, two buffers): what iteration i - 1 wrote; (2, any address, two buffers): where i writes."""
+"""What an input or output of a block is in iteration i, for the slot that it fills: (0, address of a pointer, bytes per slice);
+(1, address of the first carry's pointer, two buffers): what iteration i - 1 wrote; (2, any address, two buffers): where it
+writes."""
 LOOP_WORDS = 20
 """a block, then iteration, length, whether it is inside one, mask of the iterations after which the clock is read, address of the
-first condition's pointer (0: none), address of the condition that iterations write, finals, final count, whether slices go backwards."""
+first condition's pointer (0: none), address of the condition that iterations write, finals, final count, whether slices go
+backwards."""
 FINAL_WORDS = 5
 """addresses of the pointers to the result and to the first carry, two buffers, bytes."""
 SWITCH_WORDS = 4

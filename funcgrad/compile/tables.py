@@ -60,7 +60,11 @@ class WordTable:
         return self.add([w for at, which, offset in patches for w in (Link(at), which, offset)])
 
     def pointers(
-        self, pointers: Sequence[tuple[Var, int]], place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]
+        self,
+        pointers: Sequence[tuple[Var, int]],
+        place: Mapping[Var, int],
+        number: Mapping[Var, int],
+        patches: list[Patch],
     ) -> int:
         """A word for each pointer: its address, or a patch that will set it."""
         start = self.add([0] * len(pointers))
@@ -88,7 +92,9 @@ class WordTable:
             self.set(start + runtime.STEP_WORDS * n, [function, Link(table), units, grain])
         return start
 
-    def loop(self, entry: ControlStep, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]) -> int:
+    def loop(
+        self, entry: ControlStep, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]
+    ) -> int:
         """The table of a loop."""
         params, (body,) = entry.equation.params, entry.bodies
         consts, carry, length = params["consts"], params["carry"], params["length"]
@@ -97,7 +103,10 @@ class WordTable:
         wanted = self.pointers([(v, 0) for v in entry.results], place, number, patches)
         self.loops[entry] = table, given
         base = place[entry.workspace]
-        pairs = [(base + at, base + at + aligned(nbytes(v.type))) for at, v in zip(entry.buffers, entry.results, strict=False)]
+        pairs = [
+            (base + at, base + at + aligned(nbytes(v.type)))
+            for at, v in zip(entry.buffers, entry.results, strict=False)
+        ]
         going = base + entry.buffers[-1]
         roles: list[list[Word]] = [[0, Link(given + i), 0, 0] for i in range(consts)]
         roles += [[1, Link(given + consts + i), *pairs[i]] for i in range(carry)]
@@ -119,7 +128,9 @@ class WordTable:
         ])  # fmt: skip
         return table
 
-    def switch(self, entry: ControlStep, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]) -> int:
+    def switch(
+        self, entry: ControlStep, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]
+    ) -> int:
         """The table of a choice."""
         table = self.add([0] * (runtime.SWITCH_WORDS + len(entry.bodies)))
         (index, *rest) = entry.args

@@ -236,9 +236,7 @@ def _hoisted(params: dict[str, Any]) -> Program | None:
     if not parts.before and not parts.after:
         return None
     first = params["consts"] + params["carry"]
-    types = [
-        t if i < first else array_type((params["length"], *t.shape), t.dtype) for i, t in enumerate(body.in_types)
-    ]
+    types = [t if i < first else array_type((params["length"], *t.shape), t.dtype) for i, t in enumerate(body.in_types)]
     try:
         return trace_program(partial(_run, parts, params), types, params["name"])[0]
     except MissingRuleError:
@@ -248,7 +246,11 @@ def _hoisted(params: dict[str, Any]) -> Program | None:
 def _run(parts: _Parts, params: dict[str, Any], *values: Any) -> list[Any]:
     body, consts, carry, length = parts.body, parts.consts, parts.carry, parts.length
     fixed, init, xs = values[:consts], values[consts : consts + carry], values[consts + carry :]
-    const_vars, carry_vars, x_vars = body.inputs[:consts], body.inputs[consts : consts + carry], body.inputs[consts + carry :]
+    const_vars, carry_vars, x_vars = (
+        body.inputs[:consts],
+        body.inputs[consts : consts + carry],
+        body.inputs[consts + carry :],
+    )
 
     def batched(program: Program, stacked: Sequence[Any]) -> list[Any]:
         """A part with inputs (constants, stacked values), for all steps."""
@@ -264,9 +266,7 @@ def _run(parts: _Parts, params: dict[str, Any], *values: Any) -> list[Any]:
     kept_ys = [i for i in range(carry, len(body.outputs)) if i not in parts.after]
     ends: list[Atom] = [*[body.outputs[i] for i in (*kept_carry, *kept_ys)], *parts.emitted]
     inside = parts._cone(ends)
-    program = _part(
-        body, inside, [*const_vars, *[carry_vars[i] for i in kept_carry], *x_vars, *parts.before], ends
-    )
+    program = _part(body, inside, [*const_vars, *[carry_vars[i] for i in kept_carry], *x_vars, *parts.before], ends)
     if len(kept_carry) == carry and CARRY in params["program"].cache:
         program.cache[CARRY] = params["program"].cache[CARRY]
     found = loop(
@@ -305,5 +305,3 @@ def _total(s: _Sum, outs: Sequence[Any]) -> Any:
     for view in s.views:
         total = view.primitive(total, **view.params)
     return total
-
-

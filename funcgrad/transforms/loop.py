@@ -16,7 +16,6 @@ from funcgrad.core.program import Equation, Program, Var
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.transforms.call import call, run_program
 
-
 CARRY = "structure of the carry"
 """Where the cache of a body keeps the tree of its carry, for who is told of an interrupted loop."""
 

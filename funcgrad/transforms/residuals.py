@@ -6,7 +6,7 @@ In a scan every residual is an array over all steps, written by one loop and rea
 from __future__ import annotations
 
 from funcgrad.core.lowering import Pointwise, View
-from funcgrad.core.program import Equation, Literal, Program, Var
+from funcgrad.core.program import Equation, Program, Var
 
 CHEAP = 12
 """The cost in additions of what is rather run again."""
@@ -24,7 +24,7 @@ def lighter(forward: Program, linear: Program, count: int) -> tuple[Program, Pro
         cone = _cone(a, made, base) if isinstance(a, Var) else None
         if cone is not None:
             again.update(dict.fromkeys(cone))
-            dropped.add(a)
+            dropped.add(a)  # type: ignore[arg-type]
     if not again:
         return forward, linear
     order = {eq: n for n, eq in enumerate(forward.equations)}

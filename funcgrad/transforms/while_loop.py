@@ -23,8 +23,8 @@ from funcgrad.ops.elementwise import select
 from funcgrad.ops.families import general, instantiate, zeros_like
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.transforms.call import run_program
-from funcgrad.transforms.loop import plain_while, while_as_loop
 from funcgrad.transforms.jvp import jvp_flat
+from funcgrad.transforms.loop import plain_while, while_as_loop
 from funcgrad.transforms.scan import batched_body, reached, scan
 from funcgrad.transforms.split import active_inputs, derivative
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
@@ -254,7 +254,13 @@ def _batched_condition(cond: Program, size: int, flags: Sequence[bool]) -> Progr
 
 
 while_ = general(
-    "while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, kernel=Inline(while_as_loop),
+    "while",
+    _impl,
+    _types,
+    batch=_batch,
+    linearize=_linearize,
+    multiple=True,
+    kernel=Inline(while_as_loop),
     plain=plain_while,
 )
 while_pull = general("while_pull", _pull_impl, _pull_types, batch=_pull_batch, linearize=_pull_linearize, multiple=True)
