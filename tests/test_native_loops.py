@@ -228,6 +228,66 @@ def test_booleans_integers_and_arrays_of_constants_in_a_small_loop():
     close(fg.jit(lambda x: run(jnp, lax, x))(x), in_x64(jax.jit(lambda x: run(jax.numpy, jax.lax, x)), x))
 
 
+def inner_loops(np_, lax_, x):
+    """Loops and choices in a loop, with slices backwards and constants."""
+    table = np.array([[0.5, -1.0, 2.0], [1.0, 0.25, -0.5]])
+
+    def step(c, r):
+        def inner(v, q):
+            v = lax_.cond(v.sum() > 0.5, lambda v: v * 0.5 + q[1:], lambda v: np_.sin(v) + r[0], v)
+            return v, (v[0] * q, q.sum())
+
+        v, ys = lax_.scan(inner, c[1] + table[1], np_.stack([r, r * 2, -r]) @ np.ones((3, 4)), reverse=True)
+        k = np_.where(c[0] >= 3, 0, c[0] + 1)
+        v = lax_.switch(k - 1, [lambda v: v, lambda v: v[::-1] + table[0], lambda v: -v], v)
+        return (k, v * 0.9), (ys, v)
+
+    return lax_.scan(step, (0, x), np_.outer(np_.arange(6.0), x))
+
+
+def test_loops_and_choices_inside_a_small_loop_are_in_its_kernel():
+    x = RNG.standard_normal(3)
+    f = lambda x: inner_loops(jnp, lax, x)
+    assert set(kinds(f, x)) == {"kernel"}
+    want = in_x64(jax.jit(lambda x: inner_loops(jax.numpy, jax.lax, x)), x)
+    close(fg.jit(f)(x), want)
+    total = lambda run: lambda x: sum(y.sum() for y in jax.tree_util.tree_leaves(run(x)[1]))
+    slope = in_x64(jax.jit(jax.grad(total(lambda x: inner_loops(jax.numpy, jax.lax, x)))), x)
+    close(fg.jit(fg.grad(total(f)))(x), slope)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 100_003])
+def test_a_small_while_runs_in_bursts(count):
+    f = fg.jit(lambda x, n: lax.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, s[1] * 0.999 + s[0]), (0, x)))
+    shown = str(fg.stages(f)(np.ones(2), count).schedule)
+    assert "up to" in shown
+    want = np.ones(2)
+    for i in range(count):
+        want = want * 0.999 + i
+    steps, x = f(np.ones(2), count)
+    assert steps == count
+    close(x, want)
+
+
+def test_jit_of_a_loop_is_no_slower_than_a_loop_of_jitted_steps():
+    body = lambda v: jnp.sin(v) * 1.01 + v[::-1]
+    x = np.ones(50)
+    step, whole = fg.jit(body), fg.jit(lambda v: lax.fori_loop(0, 300, lambda i, v: body(v), v))
+
+    def timed(call):
+        call()
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
+
+    def by_hand():
+        v = x
+        for _ in range(300):
+            v = step(v)
+
+    assert min(timed(lambda: whole(x)) for _ in range(5)) < min(timed(by_hand) for _ in range(5))
+
+
 # ---- out of the loop ----
 
 
@@ -294,12 +354,13 @@ def test_second_derivatives_through_a_hoisted_loop():
 # ---- interrupted ----
 
 
-def interrupted(call, after=0.4):
+def interrupted(f, x, after=0.5):
+    fg.stages(f)(x)  # compiled before the clock runs
     timer = threading.Timer(after, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     begin = time.perf_counter()
     with pytest.raises(KeyboardInterrupt) as caught:
-        call()
+        f(x)
     assert time.perf_counter() - begin < after + 1.0
     return caught.value
 
@@ -307,21 +368,21 @@ def interrupted(call, after=0.4):
 @pytest.mark.parametrize("size", [2, 100_000])
 def test_an_interrupted_loop_gives_its_carry(size):
     f = fg.jit(lambda x: lax.fori_loop(0, 10**9, lambda i, c: {"v": c["v"] + 1.0, "last": i}, {"v": x, "last": 0}))
-    error = interrupted(lambda: f(np.zeros(size)), 0.8)
+    error = interrupted(f, np.zeros(size))
     assert error.step > 0
     assert (error.carry["v"] == error.step).all() and error.carry["last"] == error.step - 1
     # What was interrupted can be called again.
-    error = interrupted(lambda: f(np.full(size, 5.0)))
+    error = interrupted(f, np.full(size, 5.0))
     assert (error.carry["v"] == error.step + 5.0).all()
 
 
 def test_interrupted_while_and_nested_loops():
     f = fg.jit(lambda x: lax.while_loop(lambda s: s[0] >= 0, lambda s: (s[0] + 1, s[1] + 2.0), (0, x)))
-    error = interrupted(lambda: f(np.zeros(3)))
+    error = interrupted(f, np.zeros(3))
     assert error.carry[0] == error.step and (error.carry[1] == 2.0 * error.step).all()
     inner = lambda c: lax.fori_loop(0, 10**6, lambda i, v: v + 1, c)
     g = fg.jit(lambda x: lax.scan(lambda c, _: (inner(c), None), x, None, length=10**6)[0])
-    error = interrupted(lambda: g(np.zeros(2)))
+    error = interrupted(g, np.zeros(2))
     assert (error.carry == error.step * 1e6).all()
 
 
@@ -329,7 +390,7 @@ def test_interrupted_while_and_nested_loops():
 
 
 def test_stages_profile_and_source_of_loops():
-    x = RNG.standard_normal((9, 9))
+    x = RNG.standard_normal((200, 200))
     f = lambda x: lax.scan(lambda c, r: (lax.cond(c[0] > 0, jnp.sin, jnp.cos, c @ x), r), x[0], x)
     shown = str(fg.stages(f)(x))
     assert "loop" in shown and "choice" in shown and "branch 1" in shown

@@ -19,6 +19,10 @@ MOST_WORK = 60_000.0
 MOST_BYTES = 1 << 16
 """Of all arrays on the stack."""
 MOST_STEPS = 40
+MOST_TERMS = 128
+"""Of a product's sums; above it the text is long, and the BLAS does better."""
+MOST_PRODUCTS = 16
+"""Of a batch, each of which is written out."""
 TERMS = 16
 """Terms of a product's sum that are written out behind each other."""
 ROWS = 4
@@ -332,6 +336,10 @@ def is_small(body: Body, work: float) -> bool:
     every = list(body.inner())
     arrays = [v.type for b in every for v in (*b.local, *b.outputs, *b.outputs)]
     size = sum(t.size * t.dtype.itemsize for t in arrays)
+    for piece in [p for b in every for p in b.parts if isinstance(p, Piece) and p.product]:
+        k, tiles = piece.words[5], piece.words[11]
+        if k > MOST_TERMS or piece.units > MOST_PRODUCTS * max(tiles, 1):
+            return False
     return sum(len(b.parts) for b in every) <= MOST_STEPS and work <= MOST_WORK and size <= MOST_BYTES
 
 
