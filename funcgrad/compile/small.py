@@ -25,7 +25,7 @@ MOST_PRODUCTS = 16
 """Of a batch, each of which is written out."""
 TERMS = 16
 """Terms of a product's sum that are written out behind each other."""
-ROWS = 4
+ROWS = 2
 """Rows of a product that are computed together."""
 CALL_WORK = 3e6
 """Work of one call: about half a millisecond."""
