@@ -39,9 +39,13 @@ from funcgrad.api.jit import disable_jit as disable_jit
 from funcgrad.api.jit import eval_shape as eval_shape
 from funcgrad.api.jit import jit as jit
 from funcgrad.api.jit import make_expr as make_expr
+from funcgrad.api.memory import MemoryPlan as MemoryPlan
+from funcgrad.api.memory import memory_plan as memory_plan
 from funcgrad.api.numba_call import numba_call as numba_call
 from funcgrad.api.numba_call import numba_elementwise as numba_elementwise
+from funcgrad.api.progress import progress as progress
 from funcgrad.api.settings import compile_log as compile_log
+from funcgrad.api.settings import set_allow_winograd as set_allow_winograd
 from funcgrad.api.settings import set_num_threads as set_num_threads
 from funcgrad.api.settings import set_tiered as set_tiered
 from funcgrad.api.source import source as source
@@ -49,4 +53,5 @@ from funcgrad.core.array import Array as Array
 from funcgrad.core.program import Program as Program
 from funcgrad.numpy import linalg as linalg
 
+jacobian = jacrev
 make_jaxpr = make_expr

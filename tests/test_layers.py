@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "api": {"api"},
     "numpy": {
         *{"numpy", "lax", "random", "nn", "scipy", "linalg", "fft", "testing"},
-        *{"flatten_util", "tree_util", "debug", "dtypes", "image"},
+        *{"flatten_util", "tree_util", "debug", "dtypes", "image", "optim"},
     },
     "torch": {"torch"},
 }
@@ -143,12 +143,17 @@ OTHER_MEANINGS = {
     ("complex", "funcgrad/api/source.py"),
     ("max", "funcgrad/compile/plan.py"),
     ("cond", "funcgrad/api/control.py"),
+    ("sqrt", "funcgrad/api/budget.py"),
+    ("sqrt", "funcgrad/api/control.py"),
+    ("solve", "funcgrad/api/implicit.py"),
+    ("solve", "funcgrad/transforms/implicit.py"),
     ("scan", "funcgrad/api/control.py"),
     ("cond", "funcgrad/transforms/while_loop.py"),
     ("cond", "funcgrad/transforms/loop.py"),
 }
 """(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the
-file where Linux says how much memory a group of processes may have; the function's name in messages, a loop's parameter."""
+file where Linux says how much memory a group of processes may have; a value of
+scan's `checkpoint`; a parameter that holds the user's solver; the function's name in messages, a loop's parameter."""
 
 
 KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py", "numba_language.py"}

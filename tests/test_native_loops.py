@@ -237,7 +237,9 @@ def inner_loops(np_, lax_, x):
             v = lax_.cond(v.sum() > 0.5, lambda v: v * 0.5 + q[1:], lambda v: np_.sin(v) + r[0], v)
             return v, (v[0] * q, q.sum())
 
-        v, ys = lax_.scan(inner, c[1] + table[1], np_.stack([r, r * 2, -r]) @ np.arange(12.0).reshape(3, 4), reverse=True)
+        v, ys = lax_.scan(
+            inner, c[1] + table[1], np_.stack([r, r * 2, -r]) @ np.arange(12.0).reshape(3, 4), reverse=True
+        )
         k = np_.where(c[0] >= 3, 0, c[0] + 1)
         v = lax_.switch(k - 1, [lambda v: v, lambda v: v[::-1] + table[0], lambda v: -v], v)
         return (k, v * 0.9), (ys, v)

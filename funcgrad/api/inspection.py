@@ -69,7 +69,7 @@ def stages(fun: Callable[..., Any]) -> Callable[..., Stages]:
     """
 
     def stages_of(*args: Any, **kwargs: Any) -> Stages:
-        program = _traced(fun, args, kwargs, "stages").program
+        program = traced_for(fun, args, kwargs, "stages").program
         compiled = execute.executable(program)
         if compiled is None:
             text = "no kernels: NumPy runs the traced program, equation by equation"
@@ -80,7 +80,8 @@ def stages(fun: Callable[..., Any]) -> Callable[..., Stages]:
     return stages_of
 
 
-def _traced(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> Traced:
+def traced_for(fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> Traced:
+    """A function traced at these arguments. Raises TypeError, naming `what` asked, if it closes over a traced value."""
     name = function_name(fun)
     if isinstance(fun, Jitted):
         traced = fun.trace(*args, **kwargs)
@@ -135,7 +136,7 @@ def profile(
         raise ValueError(f"profile of {function_name(fun)}: repeat must be 1 or more, got {repeat}.")
 
     def profile_of(*args: Any, **kwargs: Any) -> Profile:
-        traced = _traced(fun, args, kwargs, "profile")
+        traced = traced_for(fun, args, kwargs, "profile")
         compiled = execute.executable(traced.program)
         if compiled is None:
             raise RuntimeError(

@@ -56,7 +56,7 @@ def kernel_module(traced: Traced, name: str, labels: Sequence[str]) -> str:
         raise NotImplementedError(f"source of {name}: it could not be compiled on this machine; pass kernels=False.")
     texts = [
         e.text
-        for s, e in zip(made.steps, made.entries, strict=True)
+        for s, e in zip(made.origins, made.entries, strict=True)
         if isinstance(e, NativeStep) and (isinstance(s, Kernel) or e.loop is not None)
     ]
     language = numba_language.prelude(texts) + "\n\n" + RUNNING if texts else RUNNING
@@ -122,7 +122,10 @@ class _Schedule:
         for v, value in self.made.constants.items():
             if v in read:
                 self.known[v] = self.module.constant(value)
-        for step, entry in zip(self.made.steps, self.made.entries, strict=True):
+        first = dict(zip(reversed(self.made.origins), reversed(self.made.entries), strict=True))
+        for step in self.made.steps:
+            # Of an equation with several steps, NumPy's text stands for all.
+            entry = first[step]
             if isinstance(entry, NativeStep) and (isinstance(step, Kernel) or entry.loop is not None):
                 yield from self.native(entry)
             else:

@@ -24,7 +24,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from funcgrad.compile import functions, vecmath
+from funcgrad.compile import functions, vecmath, vectors
 
 I64 = ir.IntType(64)
 BOOL = ir.IntType(1)
@@ -51,6 +51,8 @@ def kind_type(kind: str) -> Any:
         return ir.FloatType()
     if kind == "f64":
         return ir.DoubleType()
+    if "x" in kind:
+        return vectors.vector_type(kind)
     return BOOL if kind == "b8" else ir.IntType(int(kind[1:]))
 
 
@@ -318,6 +320,9 @@ class _Builder:
             return Value(self.b.sdiv(args[0].ref, args[1].ref), "i64")
         if name == "remainder_of":
             return Value(self.b.srem(args[0].ref, args[1].ref), "i64")
+        special = vectors.call(self, name, [a.ref for a in args])
+        if special is not None:
+            return Value(*special)
         if name.startswith("gemm_"):
             return self.gemm(name[5:], [a.ref for a in args])
         base, _, kind = name.rpartition("_")
@@ -349,17 +354,21 @@ class _Builder:
         action, kind = name.split("_")
         pointer = nodes[0].id  # type: ignore[attr-defined]
         index = self.expression(nodes[1])
-        cell = ir.IntType(8) if kind == "b8" else kind_type(kind)
+        single = kind.split("x")[0]
+        cell = ir.IntType(8) if kind == "b8" else kind_type(single)
         place = self.values[pointer]
         base = place.ref if place.kind == "stack" else self.b.inttoptr(place.ref, cell.as_pointer())
         at = self.b.gep(base, [index.ref], inbounds=True)
+        align = None
+        if kind != single:
+            at, align = self.b.bitcast(at, kind_type(kind).as_pointer()), int(single[1:]) // 8
         if action == "load":
-            found = self.b.load(at)
+            found = self.b.load(at, align=align)
             self.scope(found, pointer)
             return Value(self.b.icmp_signed("!=", found, ir.Constant(cell, 0)) if kind == "b8" else found, kind)
         value = self.expression(nodes[2])
         ref = self.b.zext(value.ref, cell) if kind == "b8" else value.ref
-        self.scope(self.b.store(ref, at), pointer)
+        self.scope(self.b.store(ref, at, align=align), pointer)
         return value
 
     def stack(self, kind: str, size: Any) -> Value:

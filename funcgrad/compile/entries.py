@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import blas, native, small
+from funcgrad.compile import blas, native, routines, small
 from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
 from funcgrad.compile.plan import ALIGNMENT, Memory, plan_memory
 from funcgrad.compile.simplify import simplify
-from funcgrad.core.lowering import Choice, Contraction, Loop
+from funcgrad.core.lowering import Choice, Contraction, Loop, Routine
 from funcgrad.core.program import Equation, Program, Var
 from funcgrad.core.types import ArrayType, array_type
 
@@ -107,7 +107,9 @@ class Plan:
         self.simplified = simplify(program)
         self.lowered: Lowered = resolve(self.simplified)
         self.steps: list[Step] = fuse(self.lowered)
-        self.entries: list[Entry] = [entry_of(s, self.lowered) for s in self.steps]
+        made = [(s, e) for s in self.steps for e in entries_of(s, self.lowered)]
+        self.entries: list[Entry] = [e for _, e in made]
+        self.origins: list[Step] = [s for s, _ in made]
         self.inputs = list(self.simplified.inputs)
         self.outputs = list(self.lowered.outputs)
         self.constants = {v: np.ascontiguousarray(c).reshape(np.shape(c)) for v, c in self.simplified.constants}
@@ -151,6 +153,26 @@ def plan_of(program: Program) -> Plan:
     if "plan" not in program.cache:
         program.cache["plan"] = Plan(program)
     return program.cache["plan"]
+
+
+def entries_of(step: Step, low: Lowered) -> list[Entry]:
+    """The entries of one step: several for a routine."""
+    eq = step.equation
+    if not isinstance(step, Kernel) and isinstance(eq.primitive.kernel, Routine) and eq not in low.host:
+        inputs = [a for a in eq.inputs if isinstance(a, Var)]
+        found = routines.lower(eq.primitive.kernel, eq.params, inputs, eq.outputs)
+        if found is not None:
+            # An input may be a reshaped view of what lies in memory.
+            base = {a: b for a in inputs if isinstance(b := low.sources[a].base, Var)}
+            return [
+                NativeStep(
+                    r.text, [(base.get(v, v), 0) for v in r.pointers], bits(r.words), r.units,
+                    max(int(GRAIN_WORK / max(r.work, 1.0)), 1), [base.get(v, v) for v in r.reads], r.writes, r.label,
+                    r.work * r.units,
+                )
+                for r in found
+            ]  # fmt: skip
+    return [entry_of(step, low)]
 
 
 def entry_of(step: Step, low: Lowered) -> Entry:
@@ -249,7 +271,9 @@ def _body(plan: Plan) -> small.Body | None:
     """A body that can be written out in one kernel with its loop; None for one with steps that cannot."""
     parts: list[small.Piece | small.Repeat | small.Select] = []
     workspaces: set[Var] = set()
-    for e, step in zip(plan.entries, plan.steps, strict=True):
+    for e, step in zip(plan.entries, plan.origins, strict=True):
+        if isinstance(step.equation.primitive.kernel, Routine):
+            return None
         if isinstance(e, NativeStep) and e.loop is not None:
             eq = e.loop
             inner = _body(plan_of(eq.params["program"]))
@@ -312,6 +336,7 @@ class Burst(Plan):
             made.text, pointers, [], 1, 1, plan.inputs, plan.outputs, f"up to {made.grain} steps", self.work, None, eq
         )
         self.entries, self.steps = [step], [Step(eq)]
+        self.origins = self.steps
 
 
 def _burst(eq: Equation, plan: Plan) -> Plan:

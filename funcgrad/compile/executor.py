@@ -57,7 +57,7 @@ class Executable:
             plan.entries,
         )
         self.inputs, self.outputs, self.constants, self.memory = plan.inputs, plan.outputs, plan.constants, plan.memory
-        self.host = plan.host
+        self.host, self.origins = plan.host, plan.origins
         self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
         self.frames: list[Frame] = []
         if load:

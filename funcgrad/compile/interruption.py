@@ -11,7 +11,7 @@ from funcgrad import tree
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, aligned, nbytes
 from funcgrad.core.array import Array
 from funcgrad.core.types import ArrayType
-from funcgrad.transforms.loop import CARRY, Counted
+from funcgrad.transforms.loop import CARRY
 
 
 def tell(
@@ -43,9 +43,9 @@ def tell(
         start = given + eq.params["consts"]
         places = [int(words[start + i]) for i in range(len(types))]
     leaves = [_copied(p, t) for p, t in zip(places, types, strict=True)]
-    structure = eq.params["program"].cache.get(CARRY)
+    structure, counted = eq.params["program"].cache.get(CARRY, (None, False))
     carry = leaves if structure is None else tree.unflatten(structure, leaves)
-    error.carry = carry.value if isinstance(carry, Counted) else carry  # type: ignore[attr-defined]
+    error.carry = carry[1] if counted else carry  # type: ignore[attr-defined]
     error.step = step  # type: ignore[attr-defined]
 
 

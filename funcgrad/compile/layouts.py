@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.lowering import Assembly, Choice, Contraction, Layout, Loop, Pointwise, Reduction, View
+from funcgrad.core.lowering import Assembly, Choice, Contraction, Layout, Loop, Pointwise, Reduction, Routine, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType, array_type
@@ -88,6 +88,15 @@ def _copy(low: Lowered, atom: Atom, kind: ArrayType) -> Var:
     return out
 
 
+def _in_order(low: Lowered, atom: Atom) -> Var:
+    """A value that lies in C order in a buffer of its own: itself, or a copy."""
+    assert isinstance(atom, Var)
+    part = low.sources[atom]
+    if isinstance(part.base, Var) and part.layout == contiguous(atom.type.shape):
+        return atom
+    return _copy(low, atom, atom.type)
+
+
 def computable(types: Sequence[ArrayType]) -> bool:
     """Whether kernels know all these dtypes."""
     return all(t.dtype.char in DTYPES and t.dtype.isnative for t in types)
@@ -117,8 +126,12 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
             and (eq.outputs[0].type.dtype.kind not in kernel.kinds or isinstance(inputs[0], Literal))
         )
         or (isinstance(kernel, Contraction) and not _is_blas(eq))
-        or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly, Loop, Choice))
+        or (isinstance(kernel, Routine) and any(isinstance(a, Literal) for a in inputs))
+        or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly, Loop, Choice, Routine))
     )
+    if isinstance(kernel, Routine) and not host:
+        inputs = tuple([_in_order(low, a) for a in inputs])
+        eq = Equation(eq.primitive, inputs, eq.params, eq.outputs, eq.source)
     if isinstance(kernel, Assembly) and not host:
         parts = kernel.parts([a.type for a in inputs], eq.params)
         whole = parts is not None and all(source == contiguous(inputs[i].type.shape) for i, _, source in parts)

@@ -18,7 +18,7 @@ import numpy as np
 from funcgrad.compile.entries import ControlStep, Entry, HostStep, NativeStep, Plan
 from funcgrad.compile.executor import Executable
 from funcgrad.compile.fuse import Kernel, Step, span
-from funcgrad.core.lowering import Pointwise
+from funcgrad.core.lowering import Pointwise, Routine
 from funcgrad.core.program import Var
 
 
@@ -28,7 +28,8 @@ class StepReport:
 
     kind: "kernel", "gemm", "loop", "choice" or "host"; title: as it is printed; kernel: the name of its text (k0, k1, ...),
     empty for a host call; reads, writes: the buffers by name and type; units, grain: its range and the pieces that threads
-    share; bytes: of all its buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, 0 for a host call.
+    share; bytes: of all its buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, about that for
+    one of several kernels of a convolution or of attention, 0 for a host call.
     """
 
     kind: str
@@ -71,7 +72,7 @@ def schedule(compiled: Executable) -> Schedule:
     for e in compiled.plan.natives():
         if e.text not in kernels:
             kernels[e.text] = f"k{len(kernels)}"
-    steps = [_step(e, s, names, kernels) for e, s in zip(compiled.entries, compiled.steps, strict=True)]
+    steps = [_step(e, s, names, kernels) for e, s in zip(compiled.entries, compiled.origins, strict=True)]
     return Schedule(tuple(steps), {name: text for text, name in kernels.items()}, compiled.memory.size)
 
 
@@ -100,6 +101,9 @@ def _step(entry: Entry, step: Step, names: dict[Var, str], kernels: dict[str, st
     if entry.loop is not None:
         title = f"kernel {kernel} {entry.label}{f' of {entry.units} steps' if entry.grain < 0 else ''}"
         return StepReport("kernel", title, kernel, reads, writes, entry.units, abs(entry.grain), size, entry.work)
+    if isinstance(step.equation.primitive.kernel, Routine):
+        title = f"{step.equation.primitive.name}: {entry.label} by {kernel}"
+        return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, 16 * entry.work)
     batch, m, n, k = product_sizes(entry)
     title = f"gemm {f'{batch} x ' if batch != 1 else ''}({m} x {n} x {k}) by {kernel}"
     flops = 2.0 * batch * m * n * k
@@ -113,7 +117,7 @@ def _nested(entry: ControlStep, reads: tuple[str, ...], writes: tuple[str, ...],
     flops = 0.0
     for number, body in enumerate(entry.bodies):
         names = _buffer_names(body)
-        steps = [_step(e, s, names, kernels) for e, s in zip(body.entries, body.steps, strict=True)]
+        steps = [_step(e, s, names, kernels) for e, s in zip(body.entries, body.origins, strict=True)]
         head = [] if entry.is_loop else [f"branch {number}:"]
         bodies.append("\n".join([*head, *[f"{n:3}  {step}" for n, step in enumerate(steps)]]))
         flops = max(flops, sum(step.flops for step in steps))

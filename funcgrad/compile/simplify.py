@@ -14,7 +14,7 @@ import numpy as np
 from funcgrad.compile.joining import joined
 from funcgrad.core.lowering import Contraction, Inline, Pointwise, View
 from funcgrad.core.primitive import Primitive
-from funcgrad.core.program import Atom, Equation, Literal, Program, Var
+from funcgrad.core.program import Atom, Equation, Literal, Program, Var, has_effect
 from funcgrad.core.types import ArrayType, array_type, value_type
 from funcgrad.ops.basics import broadcast_in_dim, convert_flat, convert_inexact, reshape, transpose
 from funcgrad.ops.elementwise import add, div, mul, neg, sub
@@ -115,7 +115,7 @@ class _Rewriter:
         if short is not None:
             return [short]
         key = None
-        if not primitive.effect:
+        if not has_effect(primitive, params):
             key = _key(primitive, inputs, params, region)
             found = self.known.get(key) if key is not None else None
             if found is not None:
@@ -266,7 +266,7 @@ class _Rewriter:
         needed = {a for a in outputs if isinstance(a, Var)}
         kept = []
         for eq in reversed(self.equations):
-            if eq.primitive.effect or not needed.isdisjoint(eq.outputs):
+            if has_effect(eq.primitive, eq.params) or not needed.isdisjoint(eq.outputs):
                 kept.append(eq)
                 needed.update(a for a in eq.inputs if isinstance(a, Var))
         constants = tuple((v, c) for v, c in self.constants.items() if v in needed)

@@ -101,4 +101,12 @@ class Choice:
     """One of the Programs in the parameter `programs`, chosen by the first argument, applied to the others."""
 
 
-Kernel = Loop | Choice | Pointwise | Reduction | View | Contraction | Assembly | Inline
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """Code of its own in the compile room, on arguments in C order: the `family` names the module, `form` the case."""
+
+    family: str
+    form: str
+
+
+Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline | Routine | Loop | Choice

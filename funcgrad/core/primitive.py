@@ -32,6 +32,8 @@ class Primitive:
     linearize(mode, values, params): (outs, LinearMap): for primitives that hold functions or Programs and save
       residuals of their own; used instead of jvp and vjp.
     flat: whether the primitive has no derivative at all.
+    workspace(types, params): bytes that `impl` holds besides its arguments and results, where it is more than the Programs
+      among its parameters take; for `memory_plan`.
     kernel: what the compiler makes of it (core/lowering.py); None: a call of `impl` from the compiled program.
     plain(*values, kinds, **params): what is written out for the printed source in the place of `impl`, where that runs Programs
       by the compiler; Programs are functions to it, `kinds` are the (shape, dtype) of the outputs.
@@ -52,6 +54,7 @@ class Primitive:
     strong: bool = False
     samples: Callable[..., Any] | None = None
     text: Callable[[Sequence[str], Sequence[ArrayType], dict[str, Any]], str | None] | None = None
+    workspace: Callable[[Sequence[ArrayType], dict[str, Any]], int] | None = None
     kernel: Kernel | None = None
     plain: Callable[..., Any] | None = None
 

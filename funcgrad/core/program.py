@@ -174,12 +174,26 @@ def check(program: Program) -> Program:
     return program
 
 
+def has_effect(primitive: Primitive, params: dict[str, Any]) -> bool:
+    """Whether an application has an effect: its own, or one of the Programs among its parameters."""
+    if primitive.effect:
+        return True
+    for value in params.values():
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Program):
+                if "effect" not in inner.cache:
+                    inner.cache["effect"] = any(has_effect(eq.primitive, eq.params) for eq in inner.equations)
+                if inner.cache["effect"]:
+                    return True
+    return False
+
+
 def eliminate_dead_code(program: Program) -> Program:
     """The Program without equations whose outputs nobody uses; effects are kept."""
     needed = {a for a in program.outputs if isinstance(a, Var)}
     kept: list[Equation] = []
     for eq in reversed(program.equations):
-        if eq.primitive.effect or not needed.isdisjoint(eq.outputs):
+        if has_effect(eq.primitive, eq.params) or not needed.isdisjoint(eq.outputs):
             kept.append(eq)
             needed.update(a for a in eq.inputs if isinstance(a, Var))
     if len(kept) == len(program.equations):

@@ -7,11 +7,20 @@ from funcgrad.lax.bits import mulhi as mulhi
 from funcgrad.lax.bits import optimization_barrier as optimization_barrier
 from funcgrad.lax.control import associative_scan as associative_scan
 from funcgrad.lax.control import cond as cond
+from funcgrad.lax.control import custom_linear_solve as custom_linear_solve
+from funcgrad.lax.control import custom_root as custom_root
 from funcgrad.lax.control import fori_loop as fori_loop
 from funcgrad.lax.control import map as map
 from funcgrad.lax.control import scan as scan
 from funcgrad.lax.control import switch as switch
 from funcgrad.lax.control import while_loop as while_loop
+from funcgrad.lax.convolution import ConvDimensionNumbers as ConvDimensionNumbers
+from funcgrad.lax.convolution import conv as conv
+from funcgrad.lax.convolution import conv_dimension_numbers as conv_dimension_numbers
+from funcgrad.lax.convolution import conv_general_dilated as conv_general_dilated
+from funcgrad.lax.convolution import conv_transpose as conv_transpose
+from funcgrad.lax.convolution import conv_with_general_padding as conv_with_general_padding
+from funcgrad.lax.convolution import padtype_to_pads as padtype_to_pads
 from funcgrad.lax.elementwise import abs as abs
 from funcgrad.lax.elementwise import acos as acos
 from funcgrad.lax.elementwise import acosh as acosh
@@ -165,3 +174,5 @@ from funcgrad.lax.special import logistic as logistic
 from funcgrad.lax.special import polygamma as polygamma
 from funcgrad.lax.special import stop_gradient as stop_gradient
 from funcgrad.lax.special import zeta as zeta
+from funcgrad.lax.windows import reduce_window as reduce_window
+from funcgrad.lax.windows import select_and_scatter_add as select_and_scatter_add

@@ -7,3 +7,5 @@ from funcgrad.api.control import map as map
 from funcgrad.api.control import scan as scan
 from funcgrad.api.control import switch as switch
 from funcgrad.api.control import while_loop as while_loop
+from funcgrad.api.implicit import custom_linear_solve as custom_linear_solve
+from funcgrad.api.implicit import custom_root as custom_root

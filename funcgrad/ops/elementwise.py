@@ -317,6 +317,14 @@ def _larger(g: Any, x: Any, y: Any) -> Any:
 
 
 _extreme_samples = reals(n=2)
+relu: Primitive = elementwise(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    [lambda g, ans, x: select(gt(ans, 0), g, 0.0)],
+    reals(),
+    dtype=lambda types: promoted_dtype(types),
+    kernel=Pointwise("{where}({0} <= {zero}, {zero}, {0})", kinds="fiu", cost=2),
+)
 maximum: Primitive = elementwise(
     "max",
     np.maximum,

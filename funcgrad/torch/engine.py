@@ -91,8 +91,8 @@ class _Task:
         for node in self.roots:
             if not waiting[node]:
                 heapq.heappush(heap, _entry(node))
-        before = state.grad
-        state.grad = self.create
+        before, outer = state.grad, state.task
+        state.grad, state.task = self.create, self
         try:
             while heap:
                 node = heapq.heappop(heap)[2]
@@ -106,7 +106,7 @@ class _Task:
                         if not left:
                             heapq.heappush(heap, _entry(target))
         finally:
-            state.grad = before
+            state.grad, state.task = before, outer
         for i, j in self.same.items():
             self.found[i] = self.found[j]
         return self.found

@@ -58,7 +58,7 @@ def check_write(tensor: Tensor) -> None:
         elif tensor._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     array = tensor._array
-    if type(array) is np.ndarray and 0 in array.strides and not array.flags.writeable:
+    if type(array) is np.ndarray and 0 in array.strides:
         _check_expanded(array)
 
 
@@ -84,7 +84,7 @@ def _check_view(tensor: Tensor, view: Any) -> None:
 
 def _producer(tensor: Tensor) -> str:
     node = tensor.grad_fn
-    return "None" if node is None else node.title
+    return "None" if node is None else node.title.split("Backward")[0]
 
 
 def _check_expanded(array: np.ndarray) -> None:
@@ -128,6 +128,8 @@ def store(tensor: Tensor, value: Any) -> None:
     recorder = state.recorder
     if recorder is not None:
         recorder.note_write(tensor)
+    if state.copies_saved:
+        preserve(tensor)
     array = tensor._array
     if type(array) is Tracer or type(value) is Tracer or recorder is not None:
         # A constant of a trace may be part of an equation already: it is replaced, not written to.
@@ -139,6 +141,15 @@ def store(tensor: Tensor, value: Any) -> None:
             _check_expanded(array)
         np.copyto(array, value, casting="unsafe")
     counted(tensor)
+
+
+def preserve(tensor: Tensor) -> None:
+    """Gives everything that was saved of this memory a copy of its own, before a write."""
+    for reference in tensor._counter.savers or ():
+        saved = reference()
+        if saved is not None and saved.version == tensor._counter.value:
+            saved.keep_copy()
+    tensor._counter.savers = None
 
 
 def counted(tensor: Tensor) -> None:

@@ -30,7 +30,15 @@ class _State(threading.local):
         self.anomaly_nodes: list[Any] = []
         self.functional = 0
         """How many functional transforms (`torch.func`) are running."""
+        self.randomness = "same"
+        """What random operations may do inside of `vmap`."""
         self.dual_level = -1
+        self.dual_epoch: Any = None
+        """What tells the tangents of the open level from those of earlier ones."""
+        self.task: Any = None
+        """The backward that is running."""
+        self.copies_saved = False
+        """Whether a write copies what was saved of the tensor (`allow_mutation_on_saved_tensors`)."""
         self.quiet = contextvars.Context()
         """A context in which NumPy does not warn: entering it costs a tenth of what numpy.errstate does."""
         self.quiet.run(np.seterr, all="ignore")

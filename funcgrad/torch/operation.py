@@ -28,13 +28,17 @@ from funcgrad.torch.node import NO_EDGE, OperationNode, edge_of, node_class
 from funcgrad.torch.plans import Plan
 from funcgrad.torch.saved import Saved
 from funcgrad.torch.tensor import Tensor, make, wrap
+from funcgrad.transforms.jvp import jvp_flat
+from funcgrad.transforms.split import restrict
 
 Operand = Any
 """A Tensor or a Python number; None where the default is None."""
 Operands = Any
 """A sequence of Tensors."""
-STATIC, OPERAND, OPERANDS = 0, 1, 2
-_KINDS = {"Operand": OPERAND, "Operands": OPERANDS}
+TensorOrNumber = Any
+"""A Tensor, or a Python number that is part of the plan's key: for numbers that choose the formula, such as exponents."""
+STATIC, OPERAND, OPERANDS, MIXED = 0, 1, 2, 3
+_KINDS = {"Operand": OPERAND, "Operands": OPERANDS, "TensorOrNumber": MIXED}
 _REQUIRED, _GIVEN = object(), object()
 
 ALL: dict[str, Operation] = {}
@@ -100,11 +104,11 @@ class Operation:
         arrays: list[Any] = []
         key: list[Any] = [target is not None]
         for value, kind, default in zip(arguments, self.kinds, self.defaults, strict=True):
-            if kind == STATIC:
+            if kind == STATIC or (kind == MIXED and not isinstance(value, Tensor)):
                 key.append(_hashable(value))
             elif value is default:
                 key.append(STATIC)
-            elif kind == OPERAND:
+            elif kind != OPERANDS:
                 self._operand(value, tensors, arrays, key)
             else:
                 if isinstance(value, Tensor) or not isinstance(value, (tuple, list)):
@@ -141,6 +145,8 @@ class Operation:
             self._views(results, tensors[0], arguments)
         if plan.wanted and not self.is_alias:
             self._record(plan, arguments, tensors, arrays, results, outs[n:])
+        if state.dual_level >= 0:
+            push_tangents[0](self, plan, tensors, arrays, results)
         if self.result is not None:
             return self.result(*results)
         return results[0] if n == 1 and not plan.multiple else tuple(results)
@@ -200,12 +206,17 @@ class Operation:
                 edge_number[i] = len(edge_number)
         plan.edges = tuple(edge_number[i] for i in wanted)
         plan.arguments = [
-            v if kind == STATIC or v is default else len(v) if kind == OPERANDS else None if v is None else _GIVEN
+            v if self._is_static(v, kind, default) else len(v) if kind == OPERANDS else None if v is None else _GIVEN
             for v, kind, default in zip(arguments, self.kinds, self.defaults, strict=True)
         ]
         plan.node_type = node_class(self._title if isinstance(self._title, str) else self._title(*arguments))
         self.plans[key] = plan
         return plan
+
+    @staticmethod
+    def _is_static(value: Any, kind: int, default: Any) -> bool:
+        """Whether an argument is part of the key and no input of the Program."""
+        return kind == STATIC or value is default or (kind == MIXED and not isinstance(value, Tensor))
 
     def _promoted(self, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
         if self.promote is None:
@@ -220,7 +231,7 @@ class Operation:
         supply = iter(values)
         found: list[Any] = []
         for value, kind, default in zip(arguments, self.kinds, self.defaults, strict=True):
-            if kind == STATIC or value is default or value is None:
+            if value is None or self._is_static(value, kind, default):
                 found.append(value)
             elif kind == OPERANDS:
                 found.append([None if v is None else next(supply) for v in value])
@@ -289,6 +300,13 @@ class Operation:
                     # The value from before the write is what backward needs.
                     t = make(np.array(arrays[0]) if type(arrays[0]) is np.ndarray else arrays[0])
                 node.saved.append(Saved(t) if t is not None else arrays[i])
+        if state.dual_level >= 0:
+            before = make(np.array(target._array))
+            moved = make(value)
+            push_tangents[0](
+                self, plan, [_dual_copy(target, before), *tensors[1:]], [before._array, *arrays[1:]], [moved]
+            )
+            target._tangent = moved._tangent
         store(target, value)
         if node is not None:
             if plan.saved_outputs:
@@ -312,6 +330,29 @@ class Operation:
 
         return call
 
+    def pushed(self, plan: Any, moving: tuple[int, ...]) -> Callable[..., list[Tensor]]:
+        """Forward mode of a plan as an operation on (inputs, tangents of the `moving` ones): tangents of the inexact outputs."""
+        key = ("push", moving)
+        made = plan.pushes.get(key)
+        if made is None:
+            program, count = plan.traced, len(plan.traced.inputs)
+            smooth = [i for i, t in enumerate(program.out_types) if t.dtype.kind in "fc"]
+
+            def body(*values: Any) -> list[Any]:
+                partly, points = restrict(program, [i in moving for i in range(count)], values[:count])
+                _, tangents = jvp_flat(partly, points, values[count:])
+                return [tangents[i] for i in smooth]
+
+            made = plan.pushes[key] = Operation(_with_operands(body, count + len(moving)), self.name + "_forward", None, "inputs",
+                                                None, None, None, self.name + "_forward")  # fmt: skip
+        operation = made
+
+        def call(*values: Any) -> list[Tensor]:
+            found = operation.call(list(values))
+            return list(found) if isinstance(found, tuple) else [found]
+
+        return call
+
     def slot(self, name: str, node: Any) -> tuple[str, Any]:
         """Where a node keeps what PyTorch calls `_saved_<name>`: ("saved", number; outputs count from -1 down) or "
         "("static", value)."""
@@ -323,8 +364,8 @@ class Operation:
         if name not in self.names:
             raise AttributeError(f"'{node.title}' object has no attribute '_saved_{name}'")
         number = 0
-        for n, kind, value, default in zip(self.names, self.kinds, node.plan.arguments, self.defaults, strict=True):
-            static = kind == STATIC or value is None or value is default
+        for n, kind, value in zip(self.names, self.kinds, node.plan.arguments, strict=True):
+            static = value is not _GIVEN and kind != OPERANDS
             if n == name:
                 return ("static", value) if static else ("saved", number)
             number += 0 if static else value if kind == OPERANDS else 1
@@ -366,17 +407,33 @@ class _Part:
 
 def _flexible(program: Any, name: str) -> Callable[..., Any]:
     """A Program as the body of an operation: a function of as many operands as it has inputs."""
-    parameters = [
-        inspect.Parameter(f"x{i}", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Operand")
-        for i in range(len(program.inputs))
-    ]
 
     def body(*values: Any) -> Any:
         return run(program, *values)
 
     body.__name__ = name
+    return _with_operands(body, len(program.inputs))
+
+
+def _with_operands(body: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A function that says it has `count` operands, which is how an operation reads its parameters."""
+    parameters = [
+        inspect.Parameter(f"x{i}", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Operand") for i in range(count)
+    ]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return body
+
+
+push_tangents: list[Callable[..., None]] = []
+"""Forward mode of one operation; set by `autograd/forward_ad.py`."""
+
+
+def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
+    """A copy of a tensor as it was before a write, with its tangent and history."""
+    copy._tangent, copy._node, copy._output_nr, copy._requires_grad = (
+        tensor._tangent, tensor.grad_fn, tensor._output_nr, tensor._requires_grad and tensor.grad_fn is not None,
+    )  # fmt: skip
+    return copy
 
 
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
@@ -520,4 +577,14 @@ def _forget_plans() -> None:
 
 
 dtypes.on_default_change.append(_forget_plans)
-__all__ = ["ALL", "Operand", "Operands", "Operation", "make", "operation", "write_in_place", "write_out"]
+__all__ = [
+    "ALL",
+    "Operand",
+    "Operands",
+    "Operation",
+    "TensorOrNumber",
+    "make",
+    "operation",
+    "write_in_place",
+    "write_out",
+]

@@ -39,14 +39,17 @@ class Plan:
     """One operation at one combination of types. `wanted` are the numbers of the inputs whose gradients are derived."""
 
     __slots__ = (
-        "backward", "edges", "fresh", "joint", "keeps", "n_outputs", "out_types", "program", "run", "saved_inputs",
-        "saved_outputs", "second", "wanted",
+        "backward", "edges", "fresh", "joint", "keeps", "n_outputs", "out_types", "program", "pushes", "run", "saved_inputs",
+        "saved_outputs", "second", "traced", "wanted",
     )  # fmt: skip
 
     def __init__(self, program: Program, wanted: tuple[int, ...], save_outputs: bool):
         self.wanted = wanted
         self.edges: tuple[int, ...] = wanted
         """For each gradient the number of the node's edge that it goes to."""
+        self.traced = program
+        self.pushes: dict[Any, Any] = {}
+        """Operations that push tangents through this one; made when first asked for."""
         self.out_types = program.out_types
         self.n_outputs = len(program.outputs)
         self.saved_inputs: tuple[int, ...] = ()

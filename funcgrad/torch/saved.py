@@ -5,12 +5,16 @@ An input is kept as the Tensor it is; an output as its memory and counter only, 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-from funcgrad.core.tracing import source_text, user_source
+import numpy as np
+
+from funcgrad.core.tracing import source_text
+from funcgrad.torch.counter import VersionCounter
 from funcgrad.torch.modes import state
-from funcgrad.torch.tensor import Tensor, check_may_require_grad, make
+from funcgrad.torch.tensor import Tensor, make
 
 Source = Any
 
@@ -18,7 +22,7 @@ Source = Any
 class Saved:
     """One saved tensor of a node. `output` is its number if it is an output of the node, -1 if it is an input."""
 
-    __slots__ = ("array", "counter", "hooks", "output", "packed", "source", "tensor", "version")
+    __slots__ = ("__weakref__", "array", "counter", "hooks", "output", "packed", "tensor", "version")
 
     def __init__(self, tensor: Tensor, output: int = -1):
         counter = tensor._counter
@@ -40,6 +44,8 @@ class Saved:
             self.array = tensor._array
         if state.saved_hooks:
             self.register(*state.saved_hooks[-1], tensor)
+        if state.copies_saved:
+            counter.savers = [*(counter.savers or ()), weakref.ref(self)]
 
     # ---- hooks ----
 
@@ -82,6 +88,17 @@ class Saved:
         elif history is not None:
             made._node, made._output_nr, made._requires_grad, made._accumulator = history
         return made
+
+    def keep_copy(self) -> None:
+        """Keeps a copy of the values in place of the tensor, whose memory is about to be written to."""
+        tensor = self.tensor
+        if self.hooks is not None:
+            return
+        source = self.array if tensor is None else tensor._array
+        copied = source.copy() if isinstance(source, np.ndarray) else source
+        self.packed = alias(copied, VersionCounter())
+        self.hooks = (lambda kept: kept, None if tensor is None else _history(tensor))
+        self.tensor = self.array = None
 
     # ---- reading ----
 
@@ -154,6 +171,3 @@ def _modified(saved: Saved, node: Any) -> str:
         text
         + " Write out of place there (y = y + 1 instead of y += 1), or clone the tensor before the operation that saves it."
     )
-
-
-__all__ = ["Saved", "alias", "check_may_require_grad", "user_source"]

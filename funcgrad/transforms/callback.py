@@ -40,6 +40,17 @@ class PerExample:
         ]
 
 
+class Once:
+    """A callback that is called once for a batch, with the batched values as they are."""
+
+    def __init__(self, callback: Callback):
+        self.callback = callback
+        self.__name__ = callback_name(callback)
+
+    def __call__(self, *values: Any) -> None:
+        self.callback(*values)
+
+
 def callback_name(callback: Callback) -> str:
     """The name of a callback for messages and printed Programs."""
     return getattr(callback, "__name__", None) or type(callback).__name__
@@ -72,6 +83,8 @@ def _debug_impl(*values: Any, callback: Callback, ordered: bool) -> tuple[()]:
 
 
 def _debug_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict[str, Any]) -> Any:
+    if isinstance(params["callback"], Once):
+        return debug_callback(*args, **params), []
     each = PerExample(params["callback"], size, batched, ())
     return debug_callback(*args, callback=each, ordered=params["ordered"]), []
 

@@ -13,7 +13,7 @@ from funcgrad.core.types import ArrayType
 from funcgrad.ops.families import general
 from funcgrad.transforms.call import INLINE, call, linear_map, program_text
 from funcgrad.transforms.jvp import linearize_flat
-from funcgrad.transforms.split import active_inputs, rematerialized, restrict
+from funcgrad.transforms.split import active_inputs, rematerialized, restrict, without_effects
 from funcgrad.transforms.vmap import vmap_flat
 
 Policy = Callable[..., bool] | None
@@ -36,7 +36,8 @@ def _parts(program: Program, own: tuple[bool, ...], policy: Policy) -> tuple[Pro
         def saveable(eq: Equation) -> bool:
             return policy is not None and bool(policy(eq.primitive, *[a.type for a in eq.inputs], **eq.params))
 
-        forward, backward = rematerialized(program, own, saveable)
+        forward, again = rematerialized(program, own, saveable)
+        backward = without_effects(again)
         backward.cache["recompute"] = True  # The compiler must not share its equations with the forward run.
         program.cache[key] = forward, backward
     return program.cache[key]

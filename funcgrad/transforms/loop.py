@@ -6,7 +6,7 @@ A `while` becomes its condition on the first carry, and a loop whose body ends w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +17,8 @@ from funcgrad.core.types import ArrayType, array_type
 from funcgrad.transforms.call import call, run_program
 
 CARRY = "structure of the carry"
-"""Where the cache of a body keeps the tree of its carry, for who is told of an interrupted loop."""
-
-
-class Counted(NamedTuple):
-    """The carry of a loop that counts its steps itself."""
-
-    number: Any
-    value: Any
+"""Where the cache of a body keeps the tree of its carry, and whether that is (number of the step, what the user has), for who is
+told of an interrupted loop."""
 
 
 def _impl(

@@ -7,7 +7,7 @@ reverse mode). What a step needs of the constants is handed over as it is, not s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -67,11 +67,12 @@ def _dependent(program: Program, own: Sequence[bool], consts: int, carry: int) -
         flags[consts : consts + carry] = new
 
 
-class _Derivative:
+class ScanDerivative:
     """The derivative of a scan in one mode: the forward body, and the body of the linear scan."""
 
     def __init__(self, program: Program, mode: str, dependent: tuple[bool, ...], consts: int, carry: int):
         self.program, self.mode, self.consts, self.carry = program, mode, consts, carry
+        self.dependent = dependent
         forward, self.linear = derivative(program, mode, dependent)
         count = len(program.outputs)
         self.residuals: list[tuple[str, int]] = []
@@ -148,13 +149,18 @@ class _Derivative:
         return traced
 
 
-def _linearize(mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]) -> tuple[list[Any], LinearMap]:
-    program, consts, carry = params["program"], params["consts"], params["carry"]
+def scan_derivative(program: Program, mode: str, own: Sequence[bool], consts: int, carry: int) -> ScanDerivative:
+    """The derivative of a body by the inputs that depend on the own ones. Kept on the body."""
     dependent = _dependent(program, own, consts, carry)
     key = ("derivative of a scan", mode, dependent)
     if key not in program.cache:
-        program.cache[key] = _Derivative(program, mode, dependent, consts, carry)
-    d: _Derivative = program.cache[key]
+        program.cache[key] = ScanDerivative(program, mode, dependent, consts, carry)
+    return program.cache[key]
+
+
+def _linearize(mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]) -> tuple[list[Any], LinearMap]:
+    program, consts, carry = params["program"], params["consts"], params["carry"]
+    d = scan_derivative(program, mode, own, consts, carry)
     found = list(scan(*values, **{**params, "program": d.forward}))
     count = len(program.outputs)
     outs, stacks = found[:count], found[count:]
@@ -221,7 +227,10 @@ def batched_body(
         given[first : first + carry] = new
 
 
-def _batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]) -> tuple[list[Any], list[bool]]:
+def batched_scan(
+    apply: Callable[..., Sequence[Any]], size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]
+) -> tuple[list[Any], list[bool]]:
+    """The batch rule of a scan (`apply`, with these parameters); outputs beyond the body's are stacks of its first carries."""
     program, consts, carry = params["program"], params["consts"], params["carry"]
     key = ("scan batch", size, tuple(batched))
     if key not in program.cache:
@@ -233,10 +242,13 @@ def _batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, A
             lifted.append(swap_front(a) if have else a)
         else:
             lifted.append(stack_copies(a, size) if want and not have else a)
-    outs = list(scan(*lifted, **{**params, "program": body}))
-    return [
-        swap_front(o) if f and i >= carry else o for i, (o, f) in enumerate(zip(outs, out_flags, strict=True))
-    ], out_flags
+    outs = list(apply(*lifted, **{**params, "program": body}))
+    every = [*out_flags, *out_flags[: len(outs) - len(out_flags)]]
+    return [swap_front(o) if f and i >= carry else o for i, (o, f) in enumerate(zip(outs, every, strict=True))], every
+
+
+def _batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]) -> tuple[list[Any], list[bool]]:
+    return batched_scan(scan, size, batched, args, params)
 
 
 scan = general(

@@ -136,3 +136,25 @@ def _joint(program: Program, mode: str, dependent: Sequence[bool]) -> Program:
     traced, captured = trace_program(joint, [*program.in_types, *moving_types], program.name)
     assert not captured
     return traced
+
+
+def without_effects(program: Program) -> Program:
+    """The Program without its effects, those inside its loops and branches too: what runs again must not print again."""
+    if "quiet" not in program.cache:
+        equations = [
+            Equation(eq.primitive, eq.inputs, {k: _quiet(v) for k, v in eq.params.items()}, eq.outputs, eq.source)
+            for eq in program.equations
+            if not eq.primitive.effect
+        ]
+        program.cache["quiet"] = Program(
+            program.inputs, tuple(equations), program.outputs, program.constants, program.name
+        )
+    return program.cache["quiet"]
+
+
+def _quiet(value: Any) -> Any:
+    if isinstance(value, Program):
+        return without_effects(value)
+    if isinstance(value, tuple) and value and all(isinstance(v, Program) for v in value):
+        return tuple([without_effects(v) for v in value])
+    return value

@@ -1,32 +1,33 @@
 """The `while` primitive: a body applied as long as a condition on the carry holds.
 
 Forward mode carries tangents along. Reverse mode needs to know how many steps there were: where the values are known it counts
-them and becomes a scan; inside a jitted function it runs once more, saving every carry as it goes (`while_pull`).
+them and becomes a scan; inside a jitted function it runs once more, saving every carry as it goes (`while_pull`). Higher
+orders inside a jitted function wait until it runs, when the values are known (`derivative_at_run`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from funcgrad.core.lowering import Inline
-from funcgrad.core.primitive import LinearMap
+from funcgrad.core.primitive import LinearMap, Primitive
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
 from funcgrad.core.types import ArrayType, array_type, is_inexact
-from funcgrad.errors import MissingRuleError
 from funcgrad.ops.basics import reshape
 from funcgrad.ops.elementwise import select
 from funcgrad.ops.families import general, instantiate, zeros_like
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.transforms.call import run_program
-from funcgrad.transforms.jvp import jvp_flat
+from funcgrad.transforms.jvp import jvp_flat, linearize_flat
 from funcgrad.transforms.loop import plain_while, while_as_loop
 from funcgrad.transforms.scan import batched_body, reached, scan
-from funcgrad.transforms.split import active_inputs, derivative
+from funcgrad.transforms.split import active_inputs, derivative, without_effects
+from funcgrad.transforms.vjp import vjp_flat
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
 
 Values = Sequence[Any]
@@ -99,8 +100,9 @@ def _steps(values: Values, params: dict[str, Any]) -> int | None:
         plain.append(v)
     for_cond, fixed, state = _split(plain, params)
     count = 0
-    while bool(run_program(params["cond"], (*for_cond, *state))[0]):
-        state = run_program(params["body"], (*fixed, *state))
+    cond, body = without_effects(params["cond"]), without_effects(params["body"])
+    while bool(run_program(cond, (*for_cond, *state))[0]):
+        state = run_program(body, (*fixed, *state))
         count += 1
     return count
 
@@ -109,7 +111,8 @@ def _push(values: Values, params: dict[str, Any], dependent: tuple[bool, ...], t
     """Output tangents: the loop again, with tangents in the carry."""
     for_cond, fixed, state = _split(values, params)
     skip, n = len(for_cond), len(fixed)
-    body: Program = params["body"]
+    # The values were computed before, with the effects.
+    cond, body = without_effects(params["cond"]), without_effects(params["body"])
     active = active_inputs(body, dependent)
     filled = [
         zeros_like(v) if t is None else t
@@ -130,7 +133,7 @@ def _push(values: Values, params: dict[str, Any], dependent: tuple[bool, ...], t
         return [*outs, *[m for m, a in zip(moved, active[n:], strict=True) if a]]
 
     def condition(*args: Any) -> list[Any]:
-        return run(params["cond"], *args[: skip + len(state)])
+        return run(cond, *args[: skip + len(state)])
 
     joint_body = trace_program(joint, types, params["name"])[0]
     cond_types = [*[type_of(v) for v in (*for_cond, *state)], *[type_of(m) for m in moving]]
@@ -144,14 +147,14 @@ def _push(values: Values, params: dict[str, Any], dependent: tuple[bool, ...], t
 
 
 def _pull_impl(*args: Any, dependent: tuple[bool, ...], **params: Any) -> list[Any]:
-    body: Program = params["body"]
+    cond, body = without_effects(params["cond"]), without_effects(params["body"])
     count = len(body.outputs)
     for_cond, fixed, state = _split(args[:-count], params)
     cts = list(args[-count:])
     n = len(fixed)
     forward, linear = derivative(body, "reverse", dependent)
     saved = []
-    while bool(run_program(params["cond"], (*for_cond, *state))[0]):
+    while bool(run_program(cond, (*for_cond, *state))[0]):
         found = run_program(forward, (*fixed, *state))
         state = found[:count]
         saved.append(found[count:])
@@ -173,19 +176,129 @@ def _pull_types(*types: ArrayType, dependent: tuple[bool, ...], **params: Any) -
     return tuple(array_type(t.shape, t.dtype) for t, a in zip(body.in_types, active, strict=True) if a)
 
 
-def _pull_linearize(mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]) -> Any:
-    raise MissingRuleError(
-        f"the reverse mode of while_loop ({params['name']}) inside a jitted function is differentiated once more, "
-        "and how many steps there are is not known; give it a bound with while_loop(..., max_steps=), or do without jit."
-    )
+def _known(values: Values) -> bool:
+    """Whether there are plain values underneath all traces."""
+    for v in values:
+        while type(v) is Tracer:
+            if v.owner.mode == "abstract":
+                return False
+            v = v.value
+    return True
+
+
+def _pull_linearize(
+    mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]
+) -> tuple[list[Any], LinearMap]:
+    options = {k: v for k, v in params.items() if k != "dependent"}
+    options["cond"], options["body"] = without_effects(params["cond"]), without_effects(params["body"])
+    body: Program = params["body"]
+    skip, count = params["cond_consts"], len(body.outputs)
+    active = [False] * skip + active_inputs(body, params["dependent"])
+
+    def pulled(*args: Any) -> list[Any]:
+        points, cts = args[:-count], args[-count:]
+        partly, moving = _restricted(lambda *full: while_(*full, **options), active, points)
+        _, pull = vjp_flat(partly, moving, params["name"])
+        return instantiate(pull(cts), moving)
+
+    if _known(values):
+        return _linearize_at(mode, pulled, values, params["name"])
+    return _linearize_later(mode, while_pull, values, params)
+
+
+def _restricted(f: Callable[..., Any], active: Sequence[bool], values: Values) -> tuple[Callable[..., Any], list[Any]]:
+    """A flat function of its active arguments only, and these."""
+
+    def partly(*varying: Any) -> Any:
+        supply = iter(varying)
+        return f(*[next(supply) if on else v for on, v in zip(active, values, strict=True)])
+
+    return partly, [v for v, on in zip(values, active, strict=True) if on]
+
+
+def _linearize_at(mode: str, f: Callable[..., Any], values: Values, name: str) -> tuple[list[Any], LinearMap]:
+    """The derivative of a flat function where the values are known, so that its loops have known lengths."""
+    if mode == "forward":
+        outs, push = linearize_flat(f, values, name)
+        return outs, LinearMap(push, None)
+    outs, pull = vjp_flat(f, values, name)
+    return outs, LinearMap(None, pull)
+
+
+# ---- derivatives that wait for the values ----
+
+
+def _linearize_later(
+    mode: str, primitive: Primitive, values: Values, params: dict[str, Any]
+) -> tuple[list[Any], LinearMap]:
+    """The derivative of a primitive that needs values, inside of a Program: taken when that runs (`derivative_at_run`)."""
+    types = [type_of(v) for v in values]
+    program = trace_program(lambda *args: list(primitive(*args, **params)), types, params["name"])[0]
+    outs = list(primitive(*values, **params))
+    smooth = [is_inexact(t.dtype) for t in types]
+
+    def apply(moving: list[Any]) -> list[Any]:
+        likes = values if mode == "forward" else outs
+        given = [
+            m for m, like in zip(instantiate(moving, likes), likes, strict=True) if is_inexact(type_of(like).dtype)
+        ]
+        found = iter(derivative_at_run(*values, *given, program=program, mode=mode, name=params["name"]))
+        targets = smooth if mode == "reverse" else [is_inexact(type_of(o).dtype) for o in outs]
+        return [next(found) if on else None for on in targets]
+
+    return outs, LinearMap(apply, None) if mode == "forward" else LinearMap(None, apply)
+
+
+def _at_run(program: Program, mode: str, name: str, *args: Any) -> list[Any]:
+    """(inputs of the Program, tangents or cotangents) -> cotangents or tangents."""
+    n = len(program.inputs)
+    values, moving = args[:n], iter(args[n:])
+    active = [is_inexact(t.dtype) for t in program.in_types]
+    smooth = [is_inexact(t.dtype) for t in program.out_types]
+    partly, points = _restricted(partial(run, program), active, values)
+    if mode == "forward":
+        moved = jvp_flat(partly, points, list(moving), name)[1]
+        return [m for m, s in zip(moved, smooth, strict=True) if s]
+    _, pull = vjp_flat(partly, points, name)
+    return instantiate(pull([next(moving) if s else None for s in smooth]), points)
+
+
+def _at_run_impl(*args: Any, program: Program, mode: str, name: str) -> list[Any]:
+    with np.errstate(all="ignore"):
+        return _at_run(program, mode, name, *args)
+
+
+def _at_run_types(*types: ArrayType, program: Program, mode: str, name: str) -> tuple[ArrayType, ...]:
+    found = program.out_types if mode == "forward" else program.in_types
+    return tuple([array_type(t.shape, t.dtype) for t in found if is_inexact(t.dtype)])
+
+
+def _at_run_linearize(
+    mode: str, own: Sequence[bool], values: Values, params: dict[str, Any]
+) -> tuple[list[Any], LinearMap]:
+    if _known(values):
+        return _linearize_at(
+            mode, partial(_at_run, params["program"], params["mode"], params["name"]), values, params["name"]
+        )
+    return _linearize_later(mode, derivative_at_run, values, params)
 
 
 def _pull_batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]) -> tuple[list[Any], bool]:
+    return _one_by_one(while_pull, size, batched, args, params)
+
+
+def _at_run_batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]) -> tuple[list[Any], bool]:
+    return _one_by_one(derivative_at_run, size, batched, args, params)
+
+
+def _one_by_one(
+    primitive: Primitive, size: int, batched: Sequence[bool], args: Values, params: dict[str, Any]
+) -> tuple[list[Any], bool]:
     # The examples take different numbers of steps: one after the other.
     found = []
     for i in range(size):
         example = [a[i] if b else a for a, b in zip(args, batched, strict=True)]
-        found.append(while_pull(*example, **params))
+        found.append(primitive(*example, **params))
     return [_stack(column) for column in zip(*found, strict=True)], True
 
 
@@ -263,4 +376,19 @@ while_ = general(
     kernel=Inline(while_as_loop),
     plain=plain_while,
 )
-while_pull = general("while_pull", _pull_impl, _pull_types, batch=_pull_batch, linearize=_pull_linearize, multiple=True)
+while_pull = general(
+    "while_pull",
+    _pull_impl,
+    _pull_types,
+    batch=_pull_batch,
+    linearize=_pull_linearize,
+    multiple=True,
+)
+derivative_at_run = general(
+    "derivative_at_run",
+    _at_run_impl,
+    _at_run_types,
+    batch=_at_run_batch,
+    linearize=_at_run_linearize,
+    multiple=True,
+)

@@ -1,7 +1,8 @@
-"""Copies: clone, copy_, conversion of dtypes."""
+"""Copies: clone, copy_, filling, and conversion of dtypes."""
 
 from __future__ import annotations
 
+import copy as copying
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,10 @@ import funcgrad.numpy as fnp
 from funcgrad.ops.basics import convert
 from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation, write_in_place
-from funcgrad.torch.tensor import Tensor, make
+from funcgrad.torch.tensor import Tensor, concrete, make
 
 
-def _copied(x: np.ndarray, memory_format: Any) -> np.ndarray:
-    return np.array(x, order="K")
-
-
-@operation(look=_copied)
+@operation(look=lambda x, memory_format: np.array(x, order="K"))
 def clone(input: Operand, *, memory_format: Any = None) -> Any:
     """A copy that gradients flow through."""
     return input
@@ -35,35 +32,165 @@ def to_copy(input: Operand, dtype: Any) -> Any:
     return convert(input, dtype.numpy)
 
 
-def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+@operation("FillBackward0", method=False)
+def filled(input: Operand, value: Operand) -> Any:
+    """One value everywhere: the body of `fill_`."""
+    return fnp.full(input.shape, 0, input.dtype) + convert(fnp.asarray(value), input.dtype)
+
+
+@operation("ZeroBackward0", method=False)
+def zeroed(input: Operand) -> Any:
+    """Zeros: the body of `zero_`."""
+    return fnp.zeros(input.shape, input.dtype)
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Writes the values of `src`, broadcast and converted, into the tensor; gradients go to `src`."""
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {type(src).__name__}")
+    try:
+        np.broadcast_shapes(self._array.shape, src._array.shape)
+        fits = len(src._array.shape) <= len(self._array.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise RuntimeError(
+            f"The size of tensor a ({self._array.shape[-1] if self.ndim else 1}) must match the size of tensor b "
+            f"({src._array.shape[-1] if src.ndim else 1}) at non-singleton dimension {max(self.ndim - 1, 0)}: cannot copy "
+            f"{list(src._array.shape)} into {list(self._array.shape)}"
+        )
     return write_in_place(copy.operation, self, [self, src])
 
 
-Tensor.copy_ = copy_  # type: ignore[attr-defined]
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Writes one value everywhere."""
+    return write_in_place(filled.operation, self, [self, value])
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Writes zeros everywhere."""
+    return write_in_place(zeroed.operation, self, [self])
 
 
 def as_dtype(self: Tensor, kind: dtypes.dtype) -> Tensor:
     """The tensor in a dtype: itself if it has that already."""
-    return self if self._array.dtype == kind.numpy else to_copy(self, kind)
+    return self if self._array.dtype == dtypes.numpy_dtype(kind) else to_copy(self, _as_own(kind))
+
+
+def _as_own(kind: Any) -> dtypes.dtype:
+    return kind if isinstance(kind, dtypes.dtype) else dtypes.from_numpy_dtype(dtypes.numpy_dtype(kind))
 
 
 def to(self: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False,
-       memory_format: Any = None) -> Tensor:  # fmt: skip
+       memory_format: Any = None, other: Any = None) -> Tensor:  # fmt: skip
     """The tensor in another dtype (or the dtype of another tensor); itself where nothing changes, unless `copy`."""
-    for a in args:
+    for a in (*args, other):
         if isinstance(a, Tensor):
             dtype = a.dtype
-        elif isinstance(a, dtypes.dtype):
+        elif isinstance(a, dtypes.dtype) or a in (float, int, bool, complex):
             dtype = a
         elif isinstance(a, (str, dtypes.device)):
             device = a
     if device is not None:
         dtypes.device(device)
-    if dtype is not None and self._array.dtype != dtype.numpy:
-        return to_copy(self, dtype)
+    if dtype is not None and self._array.dtype != dtypes.numpy_dtype(dtype):
+        return to_copy(self, _as_own(dtype))
     return clone(self) if copy else self
 
 
-Tensor.to = to  # type: ignore[attr-defined]
-_ = make
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, as "torch.FloatTensor"; with a dtype or such a name, the tensor converted."""
+    if dtype is None:
+        return f"torch.{self.dtype.title}Tensor"
+    if isinstance(dtype, str):
+        title = dtype.removeprefix("torch.").removesuffix("Tensor")
+        dtype = next(d for d in dtypes.ALL if d.title == title)
+    return as_dtype(self, dtype)
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype of another one."""
+    return as_dtype(self, other.dtype)
+
+
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself: all memory is the CPU's."""
+    return self
+
+
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """Raises RuntimeError: there is no GPU here."""
+    dtypes.device("cuda")
+    raise AssertionError
+
+
+def _conversion(kind: dtypes.dtype, name: str) -> Any:
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
+        return as_dtype(self, kind)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"The tensor as {kind}."
+    return method
+
+
+_CONVERSIONS = {
+    "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16, "int": dtypes.int32, "long": dtypes.int64,
+    "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_, "cfloat": dtypes.complex64,
+    "cdouble": dtypes.complex128,
+}  # fmt: skip
+for _name, _dtype in _CONVERSIONS.items():
+    setattr(Tensor, _name, _conversion(_dtype, _name))
+for _method in (copy_, fill_, zero_, to, type_as, cpu, cuda):
+    setattr(Tensor, _method.__name__, _method)
+Tensor.type = type_  # type: ignore[attr-defined]
+
+
+# ---- Python's own copies ----
+
+
+def _copied(self: Tensor) -> Tensor:
+    made: Any = object.__new__(type(self))
+    made.__dict__.update(self.__dict__)
+    made._accumulator = made._hooks = made._post_hooks = None
+    return made
+
+
+def _deep_copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    known = memo.get(id(self))
+    if known is not None:
+        return known
+    if self.grad_fn is not None:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were "
+            "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    made: Any = object.__new__(type(self))
+    fresh = make(np.array(concrete(self, "copy.deepcopy"), order="K"))
+    made.__dict__.update(fresh.__dict__)
+    made._requires_grad = self._requires_grad
+    memo[id(self)] = made
+    if self._grad is not None:
+        made._grad = copying.deepcopy(self._grad, memo)
+    return made
+
+
+def _reduced(self: Tensor) -> tuple[Any, ...]:
+    if self.grad_fn is not None:
+        array, flag = concrete(self, "pickle"), True
+    else:
+        array, flag = concrete(self, "pickle"), self._requires_grad
+    return _rebuilt, (type(self), np.ascontiguousarray(array), flag)
+
+
+def _rebuilt(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
+    made: Any = object.__new__(kind)
+    made.__dict__.update(make(array).__dict__)
+    made._requires_grad = requires_grad
+    return made
+
+
+setattr(Tensor, "__copy__", _copied)  # noqa: B010
+setattr(Tensor, "__deepcopy__", _deep_copied)  # noqa: B010
+setattr(Tensor, "__reduce_ex__", lambda self, protocol: _reduced(self))  # noqa: B010

@@ -73,7 +73,7 @@ def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor | None]]:
         size = x._array.shape[dim] if dim < x.ndim else 1
         if i is None or isinstance(i, (bool, np.bool_)):
             x = unsqueeze_step(x, dim)
-            rest.append(None if i is None else make(np.asarray([bool(i)])))
+            rest.append(None if i is None else make(np.zeros(int(i), np.int64)))
             dim += 1
         elif isinstance(i, (int, np.integer)) or (isinstance(i, Tensor) and not i._array.shape and _is_plain_int(i)):
             n = int(i)
@@ -160,6 +160,22 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     copy_(looked, value)
 
 
+def index_put_tensor(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with elements at a tuple of index tensors replaced, or added to."""
+    looked, rest = _basic(self, tuple(slice(None) if i is None else i for i in indices))
+    return index_put(looked, tuple(r is not None for r in rest), [r for r in rest if r is not None], values, accumulate)
+
+
+def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """In-place version of `index_put`."""
+    looked, rest = _basic(self, tuple(slice(None) if i is None else i for i in indices))
+    where = tuple(r is not None for r in rest)
+    write_in_place(index_put.operation, looked, [looked, where, [r for r in rest if r is not None], values, accumulate])
+    return self
+
+
+Tensor.index_put = index_put_tensor  # type: ignore[attr-defined]
+Tensor.index_put_ = index_put_  # type: ignore[attr-defined]
 setattr(Tensor, "__getitem__", getitem)  # noqa: B010
 setattr(Tensor, "__setitem__", setitem)  # noqa: B010
 _ = detach, fnp

@@ -1,14 +1,408 @@
-"""Reductions."""
+"""Reductions over all or some dimensions, with PyTorch's dtypes, named results and gradients at ties."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 import funcgrad.numpy as fnp
+from funcgrad import lax, nn
+from funcgrad.torch import return_types
 from funcgrad.torch.operation import Operand, operation
+from funcgrad.torch.ops.arithmetic import maximum, minimum
+from funcgrad.torch.ops.promotion import as_dtype, floating, summable
+from funcgrad.torch.ops.views import wrap_dim
+from funcgrad.torch.tensor import Tensor, concrete
+
+Dim = Any
 
 
-@operation(lambda input, dim, keepdim, dtype: "SumBackward0" if dim is None else "SumBackward1")
-def sum(input: Operand, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
-    """The sum over all or the given dimensions."""
-    return fnp.sum(input, axis=dim, keepdims=keepdim)
+def axes_of(dim: Any, ndim: int) -> tuple[int, ...] | None:
+    """Dimensions as axes from the front; None for all. Raises IndexError and, for repeated ones, RuntimeError."""
+    if dim is None or (isinstance(dim, (tuple, list)) and len(dim) == 0):
+        return None
+    listed = [dim] if isinstance(dim, (int, np.integer)) else list(dim)
+    found = tuple(wrap_dim(int(d), ndim) for d in listed)
+    for d in found:
+        if found.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+    return found if ndim else ()
+
+
+def _overload(name: str) -> Any:
+    return lambda input, dim, *rest: f"{name}Backward{0 if dim is None else 1}"
+
+
+@operation(_overload("Sum"))
+def sum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum over all or the given dimensions; of integers in int64."""
+    return fnp.sum(summable(input, dtype), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+@operation(lambda input, dim, *rest: "SumBackward1")
+def nansum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum with nan as 0."""
+    x = summable(input, dtype)
+    return fnp.sum(fnp.where(x != x, 0, x), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+def _mean(x: Any, dim: Any, keepdim: bool, name: str = "mean") -> Any:
+    if x.dtype.kind not in "fc":
+        raise RuntimeError(
+            f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"Got: {x.dtype}"
+        )
+    axes = axes_of(dim, x.ndim)
+    count = math.prod(x.shape if axes is None else [x.shape[a] for a in axes])
+    return fnp.sum(x, axis=axes, keepdims=keepdim) / (count if count else math.nan)
+
+
+@operation(_overload("Mean"))
+def mean(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean over all or the given dimensions."""
+    return _mean(as_dtype(input, dtype), dim, keepdim)
+
+
+@operation("MeanBackward1")
+def nanmean(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean of what is not nan."""
+    x = as_dtype(input, dtype)
+    axes = axes_of(dim, x.ndim)
+    total = fnp.sum(fnp.where(x != x, 0, x), axis=axes, keepdims=keepdim)
+    return total / fnp.sum((x == x).astype(x.dtype), axis=axes, keepdims=keepdim)
+
+
+@operation(_overload("Prod"))
+def prod(input: Operand, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The product over all dimensions or one."""
+    return fnp.prod(summable(input, dtype), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+def _deviations(x: Any, dim: Any, unbiased: Any, correction: Any, keepdim: bool) -> Any:
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    axes = axes_of(dim, x.ndim)
+    count = math.prod(x.shape if axes is None else [x.shape[a] for a in axes])
+    less = (1 if unbiased is None or unbiased else 0) if correction is None else correction
+    d = x - fnp.mean(x, axis=axes, keepdims=True)
+    squares = fnp.real(d) ** 2 + fnp.imag(d) ** 2 if x.dtype.kind == "c" else d * d
+    total = fnp.sum(squares, axis=axes, keepdims=keepdim)
+    return total / (count - less) if count > less else total / 0.0
+
+
+def _root(v: Any) -> Any:
+    # The derivative of the root of 0 is taken as 0, the smallest of those that it may have.
+    return fnp.where(v == 0, 0, fnp.sqrt(fnp.where(v == 0, 1, v)))
+
+
+@operation("VarBackward0")
+def var(input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    """The variance, divided by n - correction (1 by default)."""
+    return _deviations(input, dim, unbiased, correction, keepdim)
+
+
+@operation("StdBackward0", saves="result")
+def std(input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    """The standard deviation, by n - correction (1 by default); its derivative at equal values is 0."""
+    return _root(_deviations(input, dim, unbiased, correction, keepdim))
+
+
+@operation("VarMeanBackward0", method=False)
+def var_mean(
+    input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Any:
+    """(variance, mean)."""
+    axis = None if isinstance(dim, bool) else dim
+    return _deviations(input, dim, unbiased, correction, keepdim), _mean(input, axis, keepdim)
+
+
+@operation("StdMeanBackward0", method=False)
+def std_mean(
+    input: Operand, dim: Dim = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Any:
+    """(standard deviation, mean)."""
+    axis = None if isinstance(dim, bool) else dim
+    return _root(_deviations(input, dim, unbiased, correction, keepdim)), _mean(input, axis, keepdim)
+
+
+# ---- largest and smallest ----
+
+
+def _nonempty(x: Any, name: str, dim: Any = None) -> None:
+    if 0 in x.shape and (dim is None or x.shape[dim] == 0):
+        if dim is None:
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim."
+            )
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+
+
+@operation(saves="result")
+def amax(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
+    """The largest value; equal ones share the gradient."""
+    _nonempty(input, "amax")
+    return fnp.max(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+@operation(saves="result")
+def amin(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
+    """The smallest value; equal ones share the gradient."""
+    _nonempty(input, "amin")
+    return fnp.min(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+@operation(saves="result", result=return_types.aminmax)
+def aminmax(input: Operand, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """(smallest, largest)."""
+    axes = axes_of(dim, input.ndim)
+    return fnp.min(input, axis=axes, keepdims=keepdim), fnp.max(input, axis=axes, keepdims=keepdim)
+
+
+def picked(x: Any, at: Any, axis: int, keepdim: bool) -> tuple[Any, Any]:
+    """(values, indices) at one index of a dimension each; gradients go there only."""
+    if not x.ndim:
+        return x, at
+    values = fnp.take_along_axis(x, fnp.expand_dims(at, axis), axis)
+    return (values, fnp.expand_dims(at, axis)) if keepdim else (fnp.squeeze(values, axis), at)
+
+
+def _position(x: Any, axis: int, f: Any) -> Any:
+    return f(x, axis=axis) if x.ndim else fnp.zeros((), np.int64)
+
+
+def _extreme(name: str, full: Any, arg: Any, pairwise: Any) -> Any:
+    @operation(f"{name.capitalize()}Backward1", saves="result", name=name + "_all", method=False)
+    def everything(input: Operand) -> Any:
+        _nonempty(input, name)
+        return full(input)
+
+    @operation(f"{name.capitalize()}Backward0", name=name + "_dim", method=False, result=getattr(return_types, name))
+    def along(input: Operand, dim: int, keepdim: bool = False) -> Any:
+        axis = wrap_dim(dim, input.ndim)
+        _nonempty(input, name, axis if input.ndim else None)
+        return picked(input, _position(input, axis, arg), axis, keepdim)
+
+    def function(
+        input: Tensor, *args: Any, dim: Any = None, keepdim: bool = False, other: Any = None, out: Any = None
+    ) -> Any:
+        if args and isinstance(args[0], Tensor):
+            return pairwise(input, args[0], out=out)
+        if other is not None:
+            return pairwise(input, other, out=out)
+        if args:
+            dim, keepdim = args[0], args[1] if len(args) > 1 else keepdim
+        return everything(input, out=out) if dim is None else along(input, dim, keepdim, out=out)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{name}(input): the {name}imum of all; {name}(input, dim, keepdim): (values, indices) along one dimension; "
+        f"{name}(input, other): of each pair."
+    )
+    setattr(Tensor, name, function)
+    return function
+
+
+max = _extreme("max", fnp.max, fnp.argmax, maximum)
+min = _extreme("min", fnp.min, fnp.argmin, minimum)
+
+
+@operation()
+def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Where the largest value is: in the flattened tensor, or along a dimension."""
+    return _argument(input, dim, keepdim, fnp.argmax)
+
+
+@operation()
+def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Where the smallest value is: in the flattened tensor, or along a dimension."""
+    return _argument(input, dim, keepdim, fnp.argmin)
+
+
+def _argument(x: Any, dim: int | None, keepdim: bool, f: Any) -> Any:
+    if not x.ndim:
+        return fnp.zeros((), np.int64)
+    if dim is None:
+        found = f(fnp.ravel(x), axis=0)
+        return fnp.reshape(found, (1,) * x.ndim) if keepdim else found
+    axis = wrap_dim(dim, x.ndim)
+    found = f(x, axis=axis)
+    return fnp.expand_dims(found, axis) if keepdim else found
+
+
+@operation()
+def all(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Whether all are not zero."""
+    return fnp.all(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+@operation()
+def any(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+    """Whether one is not zero."""
+    return fnp.any(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+@operation()
+def count_nonzero(input: Operand, dim: Dim = None) -> Any:
+    """How many are not zero."""
+    return fnp.sum((input != 0).astype(np.int64), axis=axes_of(dim, input.ndim))
+
+
+# ---- order statistics ----
+
+
+def _ordered(x: Any, axis: int, rank: Any, keepdim: bool) -> tuple[Any, Any]:
+    """(values, indices) of the element with this rank along a dimension."""
+    if not x.ndim:
+        return x, fnp.zeros((), np.int64)
+    order = fnp.argsort(x, axis=axis, stable=True)
+    at = fnp.take_along_axis(order, rank, axis) if hasattr(rank, "shape") else lax.index_in_dim(order, rank, axis)
+    return picked(x, fnp.squeeze(at, axis), axis, keepdim)
+
+
+def _median_rank(x: Any, axis: int, skip: bool) -> Any:
+    n = x.shape[axis]
+    missing = fnp.sum((x != x).astype(np.int64), axis=axis, keepdims=True)
+    if skip:
+        return fnp.maximum((n - missing - 1) // 2, 0)
+    # nan sorts last: with one of them the median is nan.
+    return fnp.where(missing > 0, n - 1, (n - 1) // 2)
+
+
+def _shared(x: Any, value: Any) -> Any:
+    """A value that some elements equal, as their mean: they share its gradient."""
+    at = (x == value) | ((x != x) & (value != value))
+    mean = fnp.sum(fnp.where(at, x, 0)) / fnp.sum(at.astype(x.dtype))
+    return lax.stop_gradient(value - mean) + mean if x.dtype.kind == "f" else value
+
+
+def _median(name: str, skip: bool) -> Any:
+    @operation(f"{name.capitalize()}Backward0", name=name + "_all", method=False, saves="result")
+    def everything(input: Operand) -> Any:
+        flat = fnp.ravel(input)
+        value = _ordered(flat, 0, _median_rank(flat, 0, skip), False)[0]
+        return _shared(input, lax.stop_gradient(value))
+
+    @operation(f"{name.capitalize()}Backward1", name=name + "_dim", method=False, result=getattr(return_types, name))
+    def along(input: Operand, dim: int, keepdim: bool = False) -> Any:
+        axis = wrap_dim(dim, input.ndim)
+        return _ordered(input, axis, _median_rank(input, axis, skip) if input.ndim else 0, keepdim)
+
+    def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+        return everything(input) if dim is None else along(input, dim, keepdim)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{name}(input): the lower median of all; {name}(input, dim, keepdim): (values, indices) along a dimension."
+    )
+    setattr(Tensor, name, function)
+    return function
+
+
+median = _median("median", False)
+nanmedian = _median("nanmedian", True)
+
+
+@operation(result=return_types.kthvalue)
+def kthvalue(input: Operand, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """(values, indices) of the k-th smallest element, counted from 1."""
+    axis = wrap_dim(dim, input.ndim)
+    if input.ndim and not 1 <= k <= input.shape[axis]:
+        raise RuntimeError("kthvalue(): selected number k out of range for dimension " + str(axis))
+    return _ordered(input, axis, k - 1, keepdim)
+
+
+@operation(result=return_types.mode)
+def mode(input: Operand, dim: int = -1, keepdim: bool = False) -> Any:
+    """(values, indices) of the most frequent element, the smallest of these; the last index where it stands."""
+    axis = wrap_dim(dim, input.ndim)
+    if not input.ndim:
+        return input, fnp.zeros((), np.int64)
+    x = fnp.moveaxis(input, axis, -1)
+    same = x[..., :, None] == x[..., None, :]
+    counts = fnp.sum(same.astype(np.int64), axis=-1)
+    best = counts == fnp.max(counts, axis=-1, keepdims=True)
+    top = x.astype(np.float64) if x.dtype.kind in "biu" else lax.stop_gradient(x)
+    least = fnp.min(fnp.where(best, top, np.inf), axis=-1, keepdims=True)
+    n = x.shape[-1]
+    at = fnp.max(fnp.where(top == least, fnp.arange(n), -1), axis=-1)
+    return picked(input, at, axis, keepdim)
+
+
+def _quantiles(name: str, f: Any) -> Any:
+    @operation("QuantileBackward0", method=False, name=name)
+    def step(input: Operand, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
+        levels = np.asarray(q, input.dtype)
+        return f(input, levels, axis=dim, keepdims=keepdim, method=interpolation)
+
+    def function(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear",
+                 out: Any = None) -> Tensor:  # fmt: skip
+        levels = concrete(q, f"torch.{name}").tolist() if isinstance(q, Tensor) else q
+        return step(input, tuple(levels) if isinstance(levels, list) else levels, dim, keepdim, interpolation, out=out)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{name}: the q-th quantile along a dimension or of all; several levels make a leading dimension."
+    )
+    setattr(Tensor, name, function)
+    return function
+
+
+quantile = _quantiles("quantile", fnp.quantile)
+nanquantile = _quantiles("nanquantile", fnp.nanquantile)
+
+
+# ---- norms ----
+
+
+def norm_of(x: Any, p: Any, axes: tuple[int, ...] | None, keepdim: bool) -> Any:
+    """The p-norm of the elements; its derivative at 0 is 0."""
+    size = fnp.abs(x)
+    if p in ("fro", 2, 2.0, None):
+        return _root(fnp.sum(size * size, axis=axes, keepdims=keepdim))
+    if p == 1:
+        return fnp.sum(size, axis=axes, keepdims=keepdim)
+    if p == 0:
+        return fnp.sum((size != 0).astype(size.dtype), axis=axes, keepdims=keepdim)
+    if math.isinf(p):
+        return (fnp.max if p > 0 else fnp.min)(size, axis=axes, keepdims=keepdim)
+    total = fnp.sum(fnp.power(fnp.where(size == 0, 0, size), p), axis=axes, keepdims=keepdim)
+    safe = fnp.where(total == 0, 1, total)
+    return fnp.where(total == 0, 0, fnp.power(safe, 1 / p))
+
+
+@operation(lambda input, p, dim, *rest: "NormBackward0" if dim is None else "NormBackward1", saves="result")
+def norm(input: Operand, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """The p-norm over all or the given dimensions ("fro" is 2, "nuc" the sum of singular values)."""
+    x = as_dtype(input, dtype)
+    if p == "nuc":
+        return fnp.linalg.norm(x, "nuc", axis=axes_of(dim, x.ndim), keepdims=keepdim)
+    return norm_of(x, p, axes_of(dim, x.ndim), keepdim)
+
+
+@operation("DistBackward0", promote="float", saves="result")
+def dist(input: Operand, other: Operand, p: float = 2) -> Any:
+    """The p-norm of input - other."""
+    return norm_of(input - other, p, None, False)
+
+
+@operation("RenormBackward0", inplace=True)
+def renorm(input: Operand, p: float, dim: int, maxnorm: float) -> Any:
+    """Slices along a dimension, scaled down to a p-norm of at most `maxnorm`."""
+    axis = wrap_dim(dim, input.ndim)
+    others = tuple(i for i in range(input.ndim) if i != axis)
+    size = norm_of(input, p, others, True)
+    return input * fnp.where(size > maxnorm, maxnorm / (size + 1e-7), 1)
+
+
+@operation(saves="result")
+def logsumexp(input: Operand, dim: Dim, keepdim: bool = False) -> Any:
+    """log(sum(exp(input))) without overflow."""
+    return nn.logsumexp(floating(input), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+
+
+def reduced_shape(shape: Sequence[int], axes: Sequence[int] | None) -> tuple[int, ...]:
+    """The shape with the axes as 1."""
+    return tuple(1 if axes is None or i in axes else n for i, n in enumerate(shape))

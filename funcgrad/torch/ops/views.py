@@ -9,6 +9,7 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import lax
+from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.tensor import Tensor
 
@@ -89,7 +90,14 @@ def permute_step(input: Operand, dims: tuple[int, ...]) -> Any:
     return fnp.transpose(input, dims)
 
 
-@operation(view=True, look=lambda x, shape: np.broadcast_to(x, shape), method=False, name="expand")
+def _expand_look(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    looked = np.broadcast_to(x, shape)
+    # NumPy forbids writing to all of these; here only those with overlapping elements are refused, when written to.
+    looked.setflags(write=x.flags.writeable)
+    return looked
+
+
+@operation(view=True, look=_expand_look, method=False, name="expand")
 def expand_step(input: Operand, shape: tuple[int, ...]) -> Any:
     """Repeated along dimensions of size 1, without memory."""
     return fnp.broadcast_to(input, shape)
@@ -115,8 +123,18 @@ def _shape_argument(args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
 
 
-def view(self: Tensor, *shape: Any) -> Tensor:
-    """The same memory in another shape. Raises RuntimeError where the strides do not allow it: use reshape."""
+@operation("ViewBackward1", view=True, look=lambda x, dtype: x.view(dtype.numpy), method=False, name="view_dtype")
+def view_dtype(input: Operand, dtype: Any) -> Any:
+    """The same bytes as another dtype."""
+    return lax.bitcast_convert_type(input, dtype.numpy)
+
+
+def view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    """The same memory in another shape, or as another dtype. Raises RuntimeError where the strides do not allow it: "
+    "use reshape."""
+    kind = dtype if dtype is not None else shape[0] if len(shape) == 1 and isinstance(shape[0], dtypes.dtype) else None
+    if kind is not None:
+        return view_dtype(self, kind)
     wanted = full_shape(_shape_argument(shape), self.numel())
     array = self._array
     if type(array) is np.ndarray and array.size:

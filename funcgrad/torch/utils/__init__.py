@@ -1,0 +1,3 @@
+"""`torch.utils`."""
+
+from funcgrad.torch.utils import checkpoint as checkpoint
