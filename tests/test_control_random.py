@@ -186,7 +186,7 @@ def total(m, np_, f):
     return m.jit(lambda x, w: np_.sum(np_.sin(f(x, w))))
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(16))
 def test_values(seed):
     ours, theirs, x, w, text = pair(seed)
     want = jax.jit(theirs)(x, w)
@@ -194,7 +194,7 @@ def test_values(seed):
     close(fg.jit(ours)(x, w), want, text)
 
 
-@pytest.mark.parametrize("seed", range(100, 116))
+@pytest.mark.parametrize("seed", range(100, 110))
 def test_reverse_mode(seed):
     ours, theirs, x, w, text = pair(seed, loops=False)
     want = jax.jit(jax.grad(total(jax, jax.numpy, theirs), (0, 1)))(x, w)
@@ -203,7 +203,7 @@ def test_reverse_mode(seed):
             close(a, b, text)
 
 
-@pytest.mark.parametrize("seed", range(200, 212))
+@pytest.mark.parametrize("seed", range(200, 208))
 def test_both_modes_with_loops_of_unknown_length(seed):
     ours, theirs, x, w, text = pair(seed)
     want = jax.jit(jax.jacfwd(total(jax, jax.numpy, theirs)))(x, w)
@@ -212,7 +212,7 @@ def test_both_modes_with_loops_of_unknown_length(seed):
         close(g(x, w), want, text)
 
 
-@pytest.mark.parametrize("seed", range(300, 312))
+@pytest.mark.parametrize("seed", range(300, 307))
 def test_batches(seed):
     ours, theirs, x, w, text = pair(seed, depth=2)
     xs = np.stack([x, -x, 0.3 * x + 1])
@@ -223,7 +223,7 @@ def test_batches(seed):
     close(fg.jit(fg.vmap(fg.grad(total(fg, jnp, ours)), (0, None)))(xs, w), slopes, text)
 
 
-@pytest.mark.parametrize("seed", range(400, 406))
+@pytest.mark.parametrize("seed", range(400, 404))
 def test_second_derivatives(seed):
     ours, theirs, x, w, text = pair(seed, loops=False, depth=2)
     want = jax.jit(jax.hessian(total(jax, jax.numpy, theirs)))(x, w)

@@ -36,15 +36,37 @@ def test_digits_refuses_to_train_for_no_epoch():
     assert "at least 1 epoch is needed, got 0" in message
 
 
+def test_lorenz_finds_the_parameters_and_draws(tmp_path):
+    picture = tmp_path / "lorenz.png"
+    out, bars = run("lorenz.py", "--steps", "40", "--polish", "4", "--out", str(picture))
+    for name, truth in {"sigma": 10.0, "rho": 28.0, "beta": 8 / 3}.items():
+        found = float(re.search(rf"{name} *= *([\d.]+)", out).group(1))
+        assert abs(found / truth - 1) < 0.1, out
+    misfits = [float(m) for m in re.findall(r"misfit ([\d.]+)", out)]
+    assert misfits[1] < 0.5 * misfits[0], "L-BFGS goes on where Adam ended"
+    assert 200 < int(re.search(r"(\d+) adaptive steps", out).group(1)) < 400
+    assert "40/40" in bars and "4/4" in bars
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+
+
+def test_the_training_loop_learns_in_one_call():
+    out, bar = run("train_loop.py", "--epochs", "5")
+    assert float(re.search(r"([\d.]+)% read right", out).group(1)) > 93
+    assert "5 epochs, 220 steps in one call" in out and "5/5" in bar
+    _, message = run("train_loop.py", "--epochs", "-1", status=2)
+    assert "at least 1 epoch is needed, got -1" in message
+
+
 def blocks():
     """(title, the note beside it, code) of each Python block of the README."""
     return re.findall(r"\*\*(\w+)\*\* \(([^\n]*)\n+```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_readme_shows_three_uses_and_says_what_is_coming():
+def test_the_readme_shows_each_use_and_says_what_is_coming():
     assert [(title, note.startswith("coming")) for title, note, _ in blocks()] == [
         ("Functional", False),
         ("Compiled", False),
+        ("Training", False),
         ("Imperative", True),
     ]
 

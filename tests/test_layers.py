@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
         *{"flatten_util", "tree_util", "debug", "dtypes", "image", "optim"},
     },
     "torch": {"torch"},
+    "models": {"models"},
 }
 """Each room's files and folders, directly below funcgrad; a room may import from itself and from those before it."""
 

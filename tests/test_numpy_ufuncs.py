@@ -213,3 +213,31 @@ def test_mixed_calls_of_numpy_and_operators():
     seen = []
     fg.grad(lambda x: seen.append(type(np.tanh(x))) or x)(1.0)
     assert seen == [Tracer]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_python_bool_gives_the_same_dtype_jitted_and_not(name):
+    f, n = ours(name), getattr(np, name).nin
+    for args in [(True,) * n, (False, True)[-n:], (True, 2)[:n], (0.5, True)[-n:]]:
+        try:
+            with np.errstate(all="ignore"):
+                want = parts(f(*args))
+        except TypeError:
+            with pytest.raises(TypeError):
+                fg.jit(lambda *z: f(*z))(*args)
+            continue
+        have = parts(fg.jit(lambda *z: f(*z))(*args))
+        for a, b in zip(have, want, strict=True):
+            assert a.dtype == b.dtype, args
+            np.testing.assert_allclose(a, b, rtol=1e-14 if b.dtype == np.float64 else 1e-3)
+
+
+def test_a_python_bool_is_what_numpy_makes_of_it():
+    for value in (True, np.True_, np.array(True)):
+        assert ufuncs.sin(value).dtype == fg.jit(ufuncs.sin)(value).dtype == np.float16
+        assert ufuncs.square(value).dtype == fg.jit(ufuncs.square)(value).dtype == np.int8
+    # Strong from then on, as in NumPy; a number of the default dtypes stays weak.
+    assert fg.jit(lambda x: ufuncs.sin(x) * 2.0)(True).dtype == (np.sin(True) * 2.0).dtype == np.float16
+    assert fg.jit(lambda x: ufuncs.sin(x) * np.float32(2.0))(1).dtype == np.float32
+    assert fg.jit(flat_ufuncs.bitwise_count)(7).dtype == np.bitwise_count(7).dtype == np.uint8
+    assert fg.jit(flat_ufuncs.logical_not)(True).dtype == np.bool_

@@ -97,6 +97,19 @@ ERRORS = {
     "cosine_onecycle_schedule: pct_start must be a number in [0, 1], got 30.": (
         lambda: optim.cosine_onecycle_schedule(100, 0.1, 30)
     ),
+    'piecewise_interpolate_schedule: interpolate_type must be "linear" or "cosine", got \'square\'.': (
+        lambda: optim.piecewise_interpolate_schedule("square", 0.1)
+    ),
+    "linear_onecycle_schedule: ends_on_last and three_phase are torch's; write pct_final=None with them.": (
+        lambda: optim.linear_onecycle_schedule(50, 0.1, three_phase=True)
+    ),
+    "cyclic_schedule: mode must be one of triangular, triangular2, exp_range, got 'square'.": (
+        lambda: optim.cyclic_schedule(0.1, 0.2, mode="square")
+    ),
+    "cosine_restarts_schedule: growth must be an integer >= 1, got 0.": (
+        lambda: optim.cosine_restarts_schedule(0.1, 5, 0)
+    ),
+    "reduce_on_plateau: factor must be a number in [0, 1), got 1.": lambda: optim.reduce_on_plateau(1.0),
     "join_schedules: 2 schedules need 1 boundaries, got 0.": lambda: optim.join_schedules([abs, abs], []),
     "join_schedules: boundaries must ascend, got [5, 3].": lambda: optim.join_schedules([abs] * 3, [5, 3]),
     "scale_by_lbfgs: memory_size must be an integer >= 1, got 0.": lambda: optim.lbfgs(memory_size=0),

@@ -73,3 +73,72 @@ def test_the_environment_sets_it():
 def test_the_number_of_threads_is_checked():
     with pytest.raises(ValueError, match="at least 1 thread, got 0"):
         fg.set_num_threads(0)
+
+
+FORK = """
+import os, sys, time, numpy as np, funcgrad as fg, funcgrad.numpy as fnp
+from funcgrad.compile import execute, locks
+WHERE = sys.argv[1]
+x = np.linspace(-1, 1, 50)
+want = np.tanh(x) * 1.75 + np.sin(x)
+f = fg.jit(lambda v: fnp.tanh(v) * 1.75 + fnp.sin(v), tiered=True)
+program = f.trace(x).program
+reached = []
+def slowly(name, make):
+    def wrapped(*args, **kwargs):
+        if execute.threading.current_thread().name == "funcgrad-tier":
+            reached.append(name)
+            time.sleep(0.5)
+            made = make(*args, **kwargs)
+            reached.append("end of " + name)
+            return made
+        return make(*args, **kwargs)
+    return wrapped
+for name in ("_compiled", "_start_worker", "_loaded"):
+    setattr(execute, name, slowly(name, getattr(execute, name)))
+def switched():
+    end = time.monotonic() + 60
+    while execute.compiled(program) is None and time.monotonic() < end:
+        np.testing.assert_allclose(f(x), want, rtol=1e-12)
+        time.sleep(0.02)
+    assert execute.compiled(program) is not None
+    np.testing.assert_allclose(f(x), want, rtol=1e-12)
+np.testing.assert_allclose(f(x), want, rtol=1e-12)
+while WHERE not in reached:
+    time.sleep(0.005)
+if WHERE == "_start_worker":
+    time.sleep(0.6)  # the worker runs
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        assert reached[-1].startswith("end of")  # the fork waited
+        switched()
+        g = fg.jit(lambda v: fnp.exp(v) * 2.25)  # the child compiles on its own as well
+        np.testing.assert_allclose(g(x), np.exp(x) * 2.25, rtol=1e-12)
+        code = 0
+    finally:
+        os._exit(code)
+switched()
+assert os.waitpid(pid, 0)[1] == 0
+"""
+"""Forks while the thread of tiered execution is at the function named by the argument; parent and child both end up compiled."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.parametrize("where", ["_compiled", "_start_worker", "_loaded"])
+def test_a_fork_while_the_thread_compiles_leaves_both_sides_usable(empty_cache, where):
+    done = subprocess.run([sys.executable, "-c", FORK, where], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+def test_calls_do_not_wait_for_the_thread(empty_cache, monkeypatch):
+    held = execute._compiled
+    monkeypatch.setattr(execute, "_compiled", lambda *a, **k: (time.sleep(1.0), held(*a, **k))[1])
+    f = fg.jit(lambda x: jnp.sinh(x) * 0.77, tiered=True)
+    x = np.linspace(0, 1, 5)
+    start = time.monotonic()
+    for _ in range(5):
+        np.testing.assert_allclose(f(x), np.sinh(x) * 0.77)
+    assert time.monotonic() - start < 0.9
+    assert switched(f.trace(x).program) is not None

@@ -5,7 +5,8 @@ Names: x, y (3, 4) floats, v (4), m (4, 3), b (2, 3, 4), s (0-d), p positive, u 
 """
 
 UNARY = """abs acos:u acosh:p+1 asin:u asinh atan atanh:u ceil cos cosh deg2rad digamma:p erf erfc erfinv:u exp exp2
-expm1 floor frac lgamma:p log:p log10:p log1p:p log2:p logit:u neg positive rad2deg reciprocal round rsqrt:p sigmoid sign sgn sin sinc sinh sqrt:p
+expm1 floor frac lgamma:p log:p log10:p log1p:p log2:p logit:u neg positive rad2deg reciprocal round rsqrt:p sigmoid
+sign sgn sin sinc sinh sqrt:p
 square tan tanh trunc relu i0 nan_to_num softmax:x,0 log_softmax:x,1 cumsum:x,1 cumprod:x,0 logcumsump""".split()
 
 EXPRESSIONS = [

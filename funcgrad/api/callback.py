@@ -8,7 +8,7 @@ from typing import Any
 
 from funcgrad import tree
 from funcgrad.api.arguments import flatten_arrays, function_name
-from funcgrad.api.jit import ShapeDtypeStruct
+from funcgrad.api.shape_dtype import ShapeDtypeStruct
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import innermost_abstract, scoped
 from funcgrad.core.types import array_type

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from funcgrad import tree
 from funcgrad.api.arguments import function_name
-from funcgrad.api.jit import Jitted, ShapeDtypeStruct, Traced, leaf_type, trace_fun
+from funcgrad.api.jit import Jitted
+from funcgrad.api.shape_dtype import ShapeDtypeStruct, leaf_type
+from funcgrad.api.traced import Traced, trace_fun
 from funcgrad.compile import execute
 from funcgrad.core.array import unwrap, wrap
 from funcgrad.core.program import Program

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +13,12 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.api.arguments import argument_name, flatten_arrays, function_name, normalize_argnums
-from funcgrad.compile import execute as execute
-from funcgrad.core.array import wrap
-from funcgrad.core.program import Program
-from funcgrad.core.tracing import Tracer, run, trace_program, type_of
-from funcgrad.core.types import ArrayType, array_type
-from funcgrad.ops.families import LazyModule
-from funcgrad.transforms.call import call
-
-numba_bridge: Any = LazyModule("funcgrad.api.numba_bridge")
+from funcgrad.api.arguments import argument_name, flatten_arrays, function_name
+from funcgrad.api.shape_dtype import leaf_type
+from funcgrad.api.static_arguments import check_hashable, positions_of
+from funcgrad.api.traced import Lowered, Traced, run_traced, trace_fun
+from funcgrad.compile import execute
+from funcgrad.core.types import ArrayType
 
 Fun = Callable[..., Any]
 _state = threading.local()
@@ -32,31 +27,10 @@ _switches: list[bool] = []
 _all_jitted: weakref.WeakSet[Jitted] = weakref.WeakSet()
 
 
-@dataclass(frozen=True, slots=True)
-class ShapeDtypeStruct:
-    """Shape and dtype of an array that need not exist; stands for one in `eval_shape`, `lower` and `make_expr`."""
-
-    shape: tuple[int, ...]
-    dtype: Any
-    weak_type: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(self.shape))
-        object.__setattr__(self, "dtype", np.dtype(self.dtype))
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=int))
-
-
 @contextmanager
 def disable_jit(disable: bool = True) -> Iterator[None]:
     """Within this context (and thread) jitted functions run as plain Python, for debugging."""
-    before = _jit_disabled()
+    before = jit_disabled()
     _state.disabled = disable
     _switches.append(True)
     try:
@@ -66,7 +40,8 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
         _state.disabled = before
 
 
-def _jit_disabled() -> bool:
+def jit_disabled() -> bool:
+    """Whether this thread runs jitted functions as plain Python."""
     return getattr(_state, "disabled", False)
 
 
@@ -74,141 +49,6 @@ def clear_caches() -> None:
     """Forgets every traced Program of every jitted function."""
     for jitted in list(_all_jitted):
         jitted.clear_cache()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Traced:
-    """A function traced at given types: `.program` (also `.jaxpr`), `.out_info`, `.lower()`."""
-
-    program: Program
-    in_tree: tree.PyTreeDef
-    out_tree: tree.PyTreeDef
-    captured: tuple[Tracer, ...]
-    name: str
-
-    @property
-    def jaxpr(self) -> Program:
-        return self.program
-
-    @property
-    def out_info(self) -> Any:
-        """The output's tree of ShapeDtypeStruct."""
-        return tree.unflatten(self.out_tree, [_struct(t) for t in self.program.out_types])
-
-    def lower(self) -> Lowered:
-        """The Program as it will run."""
-        return Lowered(self)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lowered:
-    """A traced function ready to compile."""
-
-    traced: Traced
-
-    @property
-    def in_tree(self) -> tree.PyTreeDef:
-        return self.traced.in_tree
-
-    @property
-    def out_tree(self) -> tree.PyTreeDef:
-        return self.traced.out_tree
-
-    @property
-    def out_info(self) -> Any:
-        return self.traced.out_info
-
-    def as_text(self) -> str:
-        """The printed Program."""
-        return str(self.traced.program)
-
-    def compile(self) -> Compiled:
-        """The callable for exactly these types."""
-        return Compiled(self.traced)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Compiled:
-    """A function for fixed argument types; calling it with others raises TypeError."""
-
-    traced: Traced
-
-    def as_text(self) -> str:
-        """The printed Program."""
-        return str(self.traced.program)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        t = self.traced
-        leaves, in_tree = flatten_arrays((args, kwargs), f"{t.name}: argument")
-        want = t.program.in_types[len(t.captured) :]
-        if in_tree != t.in_tree:
-            raise TypeError(f"{t.name} was compiled for arguments of structure {t.in_tree}, got {in_tree}.")
-        for have, need in zip(map(type_of, leaves), want, strict=True):
-            if have != need:
-                raise TypeError(
-                    f"{t.name} was compiled for an argument of type {need}, got {have}; call the jitted function."
-                )
-        return _apply(t, leaves)
-
-    @property
-    def njit(self) -> Any:
-        """This function for numba: callable from @njit code, in prange too. Takes the arguments' leaves one by one, as arrays or
-        (where they have no dimensions) numbers; gives new arrays and numbers, a tuple if there are several. See docs/numba.md.
-
-        Raises NotImplementedError if a step of the program is a host call, TypeError if the function closes over tracers.
-        """
-        return numba_bridge.njit_function(self.traced)
-
-    def cfunc(self, signature: str | None = None) -> Any:
-        """This function as a C function pointer: `.address`, `.ctypes` (for scipy.LowLevelCallable), `.signature`.
-
-        signature: "double (double, ...)" (the default for float64 numbers), "double (int, double *)", or pointers to
-        each input and output, "void (double *, ...)" (the default for arrays).
-
-        Raises NotImplementedError and TypeError as `njit`, ValueError for a signature that the program does not fit.
-        """
-        return numba_bridge.c_function(self.traced, signature)
-
-
-def _struct(t: ArrayType) -> ShapeDtypeStruct:
-    return ShapeDtypeStruct(t.shape, t.dtype, t.weak)
-
-
-def _apply(
-    traced: Traced,
-    leaves: Sequence[Any],
-    inline: bool = False,
-    donated: frozenset[int] = frozenset(),
-    tiered: bool | None = None,
-) -> Any:
-    if (donated or tiered is not None) and not any(type(v) is Tracer for v in (*traced.captured, *leaves)):
-        outs: Sequence[Any] = execute.execute(traced.program, *leaves, donated=donated, in_tiers=tiered)
-    elif inline:
-        outs = run(traced.program, *traced.captured, *leaves)
-    else:
-        outs = call(*traced.captured, *leaves, program=traced.program, name=traced.name)
-    return tree.unflatten(traced.out_tree, [wrap(o) for o in outs])
-
-
-def leaf_type(leaf: Any) -> ArrayType:
-    """The type of an array, number, tracer, or anything with `shape` and `dtype`."""
-    if isinstance(leaf, ShapeDtypeStruct):
-        return array_type(leaf.shape, leaf.dtype, leaf.weak_type)
-    return type_of(leaf)
-
-
-def trace_fun(fun: Fun, in_tree: tree.PyTreeDef, types: Sequence[ArrayType], name: str) -> Traced:
-    """Traces `fun(*args, **kwargs)` where (args, kwargs) has the given structure and leaf types."""
-    out: list[tree.PyTreeDef] = []
-
-    def flat(*leaves: Any) -> list[Any]:
-        args, kwargs = tree.unflatten(in_tree, leaves)
-        outs, out_tree = flatten_arrays(fun(*args, **kwargs), f"output of {name}")
-        out[:] = [out_tree]
-        return outs
-
-    program, captured = trace_program(flat, types, name)
-    return Traced(program, in_tree, out[0], tuple(captured), name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,11 +98,11 @@ class Jitted:
             outs = warm.call(args if warm.in_tree is None else warm.leaves(args))
             if outs is not None:
                 return outs[0] if warm.out_tree is None else tree.unflatten(warm.out_tree, outs)
-        if _jit_disabled():
+        if jit_disabled():
             return self._fun(*args, **kwargs)
         traced, leaves = self._find(args, kwargs)
         donated = self._donated(traced, len(args))
-        outs = _apply(traced, leaves, self._inline, donated, self._tiered)
+        outs = run_traced(traced, leaves, self._inline, donated, self._tiered)
         if not kwargs and not self._static and not self._static_names and not traced.captured and not self._inline:
             self._warm = _warm(traced, donated)
         return outs
@@ -296,9 +136,9 @@ class Jitted:
         fixed = {n: args[n] for n in chosen}
         fixed_names = {k: kwargs[k] for k in names}
         for n, value in fixed.items():
-            _check_hashable(value, f"jit of {self._name}", argument_name(self._fun, n))
+            check_hashable(value, f"jit of {self._name}", argument_name(self._fun, n))
         for key, value in fixed_names.items():
-            _check_hashable(value, f"jit of {self._name}", repr(key))
+            check_hashable(value, f"jit of {self._name}", repr(key))
         moving = tuple(a for n, a in enumerate(args) if n not in chosen)
 
         def with_statics(*rest: Any, **named: Any) -> Any:
@@ -356,46 +196,6 @@ class Jitted:
         return len(self._cache)
 
 
-def _check_hashable(value: Any, what: str, which: str) -> None:
-    try:
-        hash(value)
-    except TypeError:
-        raise ValueError(
-            f"{what}: static argument {which} is {value!r} of type {type(value).__name__}, which is not hashable; a static "
-            "argument is part of the cache's key. Pass a tuple instead of a list, or do not mark it static."
-        ) from None
-    if type(value) is Tracer:
-        raise ValueError(f"{what}: static argument {which} is a traced value; only Python values can be static.")
-
-
-def _positions(fun: Fun, nums: Any, names: Any, what: str) -> tuple[tuple[int, ...], frozenset[str]]:
-    """Positions and names of static (or donated) arguments, each completed from the other by the signature."""
-    listed = () if names is None else (names,) if isinstance(names, str) else tuple(names)
-    try:
-        parameters = list(inspect.signature(fun).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    open_ended = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters) or not parameters
-    known = {p.name for p in parameters}
-    for name in listed:
-        if not isinstance(name, str):
-            raise TypeError(f"jit: {what}_argnames must hold strings, got {name!r}.")
-        if name not in known and not open_ended:
-            raise ValueError(
-                f"jit: {what}_argnames names {name!r}, but {function_name(fun)} has parameters {sorted(known)}."
-            )
-    count = 10**6 if open_ended else len(positional)
-    given = () if nums is None else nums
-    if not open_ended or not isinstance(given, (int, tuple, list)) or isinstance(given, bool):
-        positions = normalize_argnums(given, count, f"jit: {what}")
-    else:
-        positions = (given,) if isinstance(given, int) else tuple(given)
-    named = {positional.index(n) for n in listed if n in positional}
-    numbered = {positional[n] for n in positions if 0 <= n < len(positional)}
-    return tuple(sorted({*positions, *named})), frozenset({*listed, *numbered})
-
-
 def jit(fun: Fun | None = None, *, static_argnums: int | Sequence[int] | None = None,
         static_argnames: str | Sequence[str] | None = None, donate_argnums: int | Sequence[int] | None = None,
         donate_argnames: str | Sequence[str] | None = None, inline: bool = False, tiered: bool | None = None) -> Any:  # fmt: skip
@@ -420,39 +220,6 @@ def jit(fun: Fun | None = None, *, static_argnums: int | Sequence[int] | None = 
         )  # fmt: skip
     if not callable(fun):
         raise TypeError(f"jit needs a function, got {fun!r}.")
-    static, static_names = _positions(fun, static_argnums, static_argnames, "static")
-    donate, donate_names = _positions(fun, donate_argnums, donate_argnames, "donate")
+    static, static_names = positions_of(fun, static_argnums, static_argnames, "static")
+    donate, donate_names = positions_of(fun, donate_argnums, donate_argnames, "donate")
     return Jitted(fun, static, static_names, inline, donate, donate_names, tiered)
-
-
-def eval_shape(fun: Fun, *args: Any, **kwargs: Any) -> Any:
-    """The output of `fun` as a tree of ShapeDtypeStruct, computed from types alone."""
-    return _trace_once(fun, args, kwargs).out_info
-
-
-def make_expr(fun: Fun, static_argnums: int | Sequence[int] = (), return_shape: bool = False) -> Fun:
-    """A function of the same arguments that returns the printable Program of `fun` (also named `make_jaxpr`).
-
-    With `return_shape` it returns `(program, output tree of ShapeDtypeStruct)`.
-    """
-
-    @functools.wraps(fun)
-    def expr_of(*args: Any, **kwargs: Any) -> Any:
-        fixed = dict.fromkeys(normalize_argnums(static_argnums, len(args), f"make_expr of {function_name(fun)}"))
-        moving = [a for n, a in enumerate(args) if n not in fixed]
-
-        @functools.wraps(fun)
-        def rest(*values: Any, **named: Any) -> Any:
-            supply = iter(values)
-            return fun(*[a if n in fixed else next(supply) for n, a in enumerate(args)], **named)
-
-        traced = _trace_once(rest, moving, kwargs)
-        return (traced.program, traced.out_info) if return_shape else traced.program
-
-    return expr_of
-
-
-def _trace_once(fun: Fun, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
-    name = function_name(fun)
-    leaves, in_tree = tree.flatten((tuple(args), kwargs))
-    return trace_fun(fun, in_tree, [leaf_type(leaf) for leaf in leaves], name)

@@ -21,8 +21,8 @@ from numba.extending import intrinsic, overload
 from numba.np.numpy_support import from_dtype
 
 from funcgrad import tree
-from funcgrad.api.jit import Traced
 from funcgrad.api.source_text import identifier
+from funcgrad.api.traced import Traced
 from funcgrad.compile import execute, export
 from funcgrad.compile.export import CFunction, Export
 from funcgrad.core.types import ArrayType

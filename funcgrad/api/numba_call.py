@@ -21,7 +21,7 @@ from funcgrad.api.arguments import flatten_arrays, function_name
 from funcgrad.api.callback import pure_callback
 from funcgrad.api.custom import custom_jvp
 from funcgrad.api.derivatives import jvp
-from funcgrad.api.jit import ShapeDtypeStruct
+from funcgrad.api.shape_dtype import ShapeDtypeStruct
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, is_inexact

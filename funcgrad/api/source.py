@@ -17,9 +17,11 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import function_name
-from funcgrad.api.jit import Jitted, leaf_type, trace_fun
+from funcgrad.api.jit import Jitted
+from funcgrad.api.shape_dtype import leaf_type
 from funcgrad.api.source_impl import Helpers
 from funcgrad.api.source_text import SourceError, Written, array_text, identifier, literal_text
+from funcgrad.api.traced import trace_fun
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, eliminate_dead_code, value_names
 from funcgrad.core.types import ArrayType
 from funcgrad.ops.families import LazyModule

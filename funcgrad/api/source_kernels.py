@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from funcgrad.api.jit import Traced
 from funcgrad.api.source import Body, Module
 from funcgrad.api.source_text import dtype_text, literal_text, number_text
+from funcgrad.api.traced import Traced
 from funcgrad.compile import execute, numba_language
 from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
 from funcgrad.compile.fuse import Kernel, Step

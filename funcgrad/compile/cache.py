@@ -4,6 +4,9 @@ An entry is a file named by the hash of everything that its code depends on: the
 turn text into code, llvmlite's version, the CPU. It starts with a checksum of its name and the rest, is written to a temporary
 file and moved into place, so a reader finds the whole of it or nothing. Whatever is wrong with an entry or the directory costs a
 compilation and no more. Nothing is loaded that another user could have written.
+
+FUNCGRAD_CACHE_DIR names another directory; empty, it switches the cache off. FUNCGRAD_CACHE_SIZE is the size in bytes above
+which the entries that were not used for longest are removed (1 GB by default, 0: never).
 """
 
 from __future__ import annotations
@@ -25,6 +28,14 @@ _TEMPORARY = "new-"
 _STALE = 60.0
 """Seconds after which a temporary file is taken to be left by a process that was killed: to write one takes milliseconds."""
 _swept: set[Path] = set()
+_SIZE = 10**9
+"""The bytes that a cache may have unless FUNCGRAD_CACHE_SIZE says otherwise."""
+_ROOM = 0.9
+"""The part of its bytes that a cache keeps when it has grown too large, so that not every save looks through it again."""
+_DAY = 86400.0
+"""How old the time of an entry's last use may be, in seconds: to write it down costs more than the loading."""
+_written: dict[Path, list[int]] = {}
+"""The bytes in a directory when this process last looked, and those that it wrote since."""
 
 
 def directory() -> Path | None:
@@ -98,6 +109,9 @@ def load(key: str) -> bytes | None:
             content = file.read()
     except OSError:
         return None
+    if time.time() - found.st_mtime > _DAY:
+        with contextlib.suppress(OSError):  # of a directory that can only be read, say
+            os.utime(folder / key)
     head = len(_MAGIC) + 32
     code = content[head:]
     if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : head] != _checksum(key, code):
@@ -118,6 +132,7 @@ def save(key: str, code: bytes) -> None:
             file.write(_MAGIC + _checksum(key, code) + code)
         os.replace(temporary, folder / key)
         temporary = None
+        _make_room(folder, key, len(_MAGIC) + 32 + len(code))
     except OSError:
         return
     finally:  # Ctrl-C too leaves no file behind
@@ -135,6 +150,50 @@ def _sweep(folder: Path) -> None:
         for path in folder.glob(f"{_TEMPORARY}*"):
             if time.time() - path.stat().st_mtime > _STALE:
                 path.unlink(missing_ok=True)
+
+
+def limit() -> int:
+    """The bytes that the cache may have; 0 for any number. What FUNCGRAD_CACHE_SIZE holds beside a number is not looked at."""
+    try:
+        return max(int(os.environ.get("FUNCGRAD_CACHE_SIZE", "")), 0)
+    except ValueError:
+        return _SIZE
+
+
+def _make_room(folder: Path, key: str, added: int) -> None:
+    """Removes the entries that were not used for longest if the directory has grown above the limit, but never the one just
+    written. Other processes may remove the same ones, or be reading them: an open file stays readable."""
+    most = limit()
+    if not most:
+        return
+    counted = _written.get(folder)
+    # Others write too: look again from time to time.
+    if counted is not None and counted[0] + counted[1] + added <= most and counted[1] + added <= most // 20:
+        counted[1] += added
+        return
+    entries = _entries(folder)
+    total = sum(size for _, size, _ in entries)
+    if total > most:
+        for _, size, path in sorted(entries):
+            if total <= _ROOM * most:
+                break
+            if path.name != key:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+                    total -= size
+    _written[folder] = [total, 0]
+
+
+def _entries(folder: Path) -> list[tuple[float, int, Path]]:
+    """(time of last use, bytes, path) of every file in the directory that is not being written."""
+    found = []
+    with contextlib.suppress(OSError), os.scandir(folder) as files:
+        for file in files:
+            with contextlib.suppress(OSError):  # another process removed it
+                status = file.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode) and not file.name.startswith(_TEMPORARY):
+                    found.append((status.st_mtime, status.st_size, Path(file.path)))
+    return found
 
 
 def keep_text(name: str, text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from funcgrad.compile import locks
 from funcgrad.compile.nans import check_result
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import run
@@ -28,8 +30,10 @@ executor: Any = LazyModule("funcgrad.compile.executor")
 cache: Any = LazyModule("funcgrad.compile.cache")
 subprocess: Any = LazyModule("subprocess")
 json: Any = LazyModule("json")
-_lock = threading.RLock()
 _KEY = "executable"
+_TIER = "tier"
+_in_tiers: dict[int, Program] = {}
+"""The Programs that a thread of this process is preparing for tiered execution, by their id."""
 nan_checks = False
 """Whether every result is searched for nan (`debug_nans`); set through `check_nans`. Who runs a compiled program without
 `execute` asks it first."""
@@ -47,7 +51,7 @@ def executable(program: Program) -> Executable | None:
     found = program.cache.get(_KEY, _KEY)
     if found is not _KEY:
         return found
-    with _lock:
+    with locks.compiling:
         if _KEY not in program.cache:
             program.cache[_KEY] = _compiled(program)
         return program.cache[_KEY]
@@ -64,33 +68,56 @@ def executable_when_ready(program: Program) -> Executable | None:
     found = program.cache.get(_KEY, _KEY)
     if found is not _KEY:
         return found
-    with _lock:
-        started = program.cache.setdefault("tier", None)
-        if started is None:
+    with locks.compiling:
+        if program.cache.get(_TIER) is None:
             thread = threading.Thread(target=_compile_elsewhere, args=(program,), daemon=True, name="funcgrad-tier")
-            program.cache["tier"] = thread
+            program.cache[_TIER] = thread
+            _in_tiers[id(program)] = program
             thread.start()
     return None
 
 
 def _compile_elsewhere(program: Program) -> None:
     """Has a worker process compile a Program's kernels into the disk cache, then loads them."""
-    made = _compiled(program, load=False)
-    if made is not None and cache.directory() is not None:
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
-        command = [sys.executable, "-m", "funcgrad.compile.worker"]
-        # A worker that fails leaves the disk as it was, and `load` compiles here.
-        subprocess.run(
-            command,
-            input=json.dumps(made.texts()),
-            text=True,
-            capture_output=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    with _lock:
+    with locks.tiering:
+        made = _compiled(program, load=False)
+        worker = _start_worker(made.texts()) if made is not None else None
+    if worker is not None:
+        worker.wait()
+    with locks.tiering:
+        # A worker that failed leaves the disk as it was, and `load` compiles here.
         if _KEY not in program.cache:
             program.cache[_KEY] = made if made is None else _loaded(made)
+        _in_tiers.pop(id(program), None)
+
+
+def _start_worker(texts: list[str]) -> Any:
+    """The process that compiles these kernels; None if there can be none, or nowhere to keep its work."""
+    if cache.directory() is None:
+        return None
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    try:
+        # A file, not a pipe: a child forked meanwhile would hold a pipe open, and the worker wait for its end.
+        with tempfile.TemporaryFile() as file:
+            file.write(json.dumps(texts).encode())
+            file.seek(0)
+            return subprocess.Popen(
+                [sys.executable, "-m", "funcgrad.compile.worker"],
+                stdin=file,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+    except OSError:
+        return None
+
+
+def _forget_tiers() -> None:
+    """In a forked child: the threads of tiered execution stayed in the parent, so the next call starts another."""
+    for program in _in_tiers.values():
+        program.cache.pop(_TIER, None)
+    _in_tiers.clear()
 
 
 def _loaded(made: Executable) -> Executable | None:
@@ -149,7 +176,4 @@ def interpret(program: Program, values: Sequence[Any]) -> list[Any]:
 
 
 run_with(execute)
-_at_fork = getattr(os, "register_at_fork", None)
-if _at_fork is not None:
-    # A fork waits until no other thread compiles: the child would find LLVM and the tables half-way, and the lock taken for ever.
-    _at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+locks.after_fork_in_child(_forget_tiers)

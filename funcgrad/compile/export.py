@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import threading
 from dataclasses import dataclass
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from funcgrad.compile import build, native
+from funcgrad.compile import build, locks, native
+from funcgrad.compile.assembly import load_pointer, load_word
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep
 from funcgrad.compile.executor import Executable
-from funcgrad.compile.runtime import _pointer, _word
 
 HEADER_WORDS = 9
 STACK_BYTES = 32768
@@ -41,8 +39,8 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 define i64 @fg_apply(ptr %program, ptr %arrays) nounwind {
 entry:
 """
-    + _word("words", "%program", 0)
-    + _word("arena.bytes", "%program", 1)
+    + load_word("words", "%program", 0)
+    + load_word("arena.bytes", "%program", 1)
     + f"""
   %table.bytes = mul i64 %words, 8
   %both = add i64 %table.bytes, %arena.bytes
@@ -66,12 +64,12 @@ begin:
   %t0 = add i64 %arena, %arena.bytes
   %tables = inttoptr i64 %t0 to ptr
 """
-    + _pointer("from", "%program", 8)
+    + load_pointer("from", "%program", 8)
     + """
   call void @llvm.memcpy.p0.p0.i64(ptr %tables, ptr %from, i64 %table.bytes, i1 false)
 """
-    + _word("patch.count", "%program", 4)
-    + _pointer("patches", "%program", 5)
+    + load_word("patch.count", "%program", 4)
+    + load_pointer("patches", "%program", 5)
     + """
   br label %patch
 patch:
@@ -82,9 +80,9 @@ patch.one:
   %po = mul i64 %p, 3
   %pp = getelementptr i64, ptr %patches, i64 %po
 """
-    + _word("p.word", "%pp", 0)
-    + _word("p.array", "%pp", 1)
-    + _word("p.bytes", "%pp", 2)
+    + load_word("p.word", "%pp", 0)
+    + load_word("p.array", "%pp", 1)
+    + load_word("p.bytes", "%pp", 2)
     + """
   %p.from = getelementptr i64, ptr %arrays, i64 %p.array
   %p.base = load i64, ptr %p.from
@@ -95,8 +93,8 @@ patch.one:
   br label %patch
 places.begin:
 """
-    + _word("place.count", "%program", 6)
-    + _pointer("places", "%program", 7)
+    + load_word("place.count", "%program", 6)
+    + load_pointer("places", "%program", 7)
     + """
   br label %place
 place:
@@ -107,8 +105,8 @@ place.one:
   %qo = mul i64 %q, 2
   %qp = getelementptr i64, ptr %places, i64 %qo
 """
-    + _word("q.word", "%qp", 0)
-    + _word("q.bytes", "%qp", 1)
+    + load_word("q.word", "%qp", 0)
+    + load_word("q.bytes", "%qp", 1)
     + """
   %q.address = add i64 %arena, %q.bytes
   %q.to = getelementptr i64, ptr %tables, i64 %q.word
@@ -117,8 +115,8 @@ place.one:
   br label %place
 steps.begin:
 """
-    + _word("step.count", "%program", 2)
-    + _pointer("steps", "%program", 3)
+    + load_word("step.count", "%program", 2)
+    + load_pointer("steps", "%program", 3)
     + """
   br label %step
 step:
@@ -129,10 +127,10 @@ step.one:
   %no = mul i64 %n, 4
   %np = getelementptr i64, ptr %steps, i64 %no
 """
-    + _pointer("kernel", "%np", 0)
-    + _word("first", "%np", 1)
-    + _word("units", "%np", 2)
-    + _word("grain", "%np", 3)
+    + load_pointer("kernel", "%np", 0)
+    + load_word("first", "%np", 1)
+    + load_word("units", "%np", 2)
+    + load_word("grain", "%np", 3)
     + """
   %table = getelementptr i64, ptr %tables, i64 %first
   br label %piece
@@ -158,7 +156,6 @@ good:
 """
 )
 
-_lock = threading.Lock()
 _apply: list[int] = []
 _kept: list[Any] = []
 """Programs whose address compiled code holds: nobody can tell when that code is gone, so they stay."""
@@ -167,9 +164,9 @@ _numbers = itertools.count()
 
 def apply_address() -> int:
     """The address of `long fg_apply(program, arrays)`."""
-    with _lock:
+    with locks.loading:
         if not _apply:
-            _apply.append(native._code(APPLY, lambda _: build.compile_ir(APPLY), "fg_apply"))
+            _apply.append(native.load_code(APPLY, lambda _: build.compile_ir(APPLY), "fg_apply"))
         return _apply[0]
 
 
@@ -322,12 +319,8 @@ def _pointer_type(dtype: np.dtype) -> Any:
 
 def _loaded(text: str, symbol: str) -> int:
     """The address of a function of LLVM assembly. It holds addresses of this process, so it is in no cache."""
-    code = build.compile_ir(text)
-    with native._lock:
-        engine = native._execution_engine()
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        return engine.get_function_address(symbol)
+    with locks.loading:
+        return native.link(build.compile_ir(text), symbol)
 
 
 def _stub(export: Export, form: str, symbol: str) -> str:

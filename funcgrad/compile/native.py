@@ -15,13 +15,12 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from funcgrad.compile import cache, runtime
+from funcgrad.compile import cache, locks, runtime
 from funcgrad.core.array import Array
 from funcgrad.ops.families import LazyModule
 
 _build: Any = LazyModule("funcgrad.compile.build")
 """The compiler proper: only a kernel that is on no disk needs it."""
-_lock = threading.RLock()
 _engine: list[Any] = []
 _addresses: dict[str, int] = {}
 _counts = {"compiled": 0, "loaded": 0, "shared": 0}
@@ -33,7 +32,7 @@ def compile_log() -> dict[str, int]:
     return dict(_counts)
 
 
-def _execution_engine() -> Any:
+def execution_engine() -> Any:
     """LLVM's loader of object code. It is kept for the life of the process, as is the code."""
     if not _engine:
         llvm.initialize_native_target()
@@ -47,13 +46,13 @@ def _execution_engine() -> Any:
 def kernel_address(text: str, label: str = "kernel") -> int:
     """The address of a kernel's code: known, loaded from disk, or compiled now. Raises RuntimeError, which names the kernel by
     its `label` and a file with its text, if it cannot be compiled."""
-    with _lock:
+    with locks.loading:
         found = _addresses.get(text)
         if found is not None:
             _counts["shared"] += 1
             return found
         try:
-            address = _code(text, lambda symbol: _build.compile_source(text, symbol))
+            address = load_code(text, lambda symbol: _build.compile_source(text, symbol))
         except Exception as error:
             path = cache.keep_text(cache.key_of(text), text)
             raise RuntimeError(
@@ -63,7 +62,9 @@ def kernel_address(text: str, label: str = "kernel") -> int:
         return address
 
 
-def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) -> int:
+def load_code(text: str, make: Callable[[str], bytes], symbol: str | None = None) -> int:
+    """The address of the function `symbol` (a kernel's own name by default) of a text: its code from disk, or by `make`, which
+    takes the name and gives an object file. `locks.loading` is held by the caller."""
     key = cache.key_of(text)
     name = symbol or f"kernel_{key}"
     code = cache.load(key)
@@ -71,13 +72,19 @@ def _code(text: str, make: Callable[[str], bytes], symbol: str | None = None) ->
     if code is None:
         code = make(name)
         cache.save(key, code)
-    engine = _execution_engine()
+    address = link(code, name)
+    _counts[how] += 1
+    return address
+
+
+def link(code: bytes, name: str) -> int:
+    """The address of a function of object code, made part of this process. Raises RuntimeError if it is not in there."""
+    engine = execution_engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address = engine.get_function_address(name)
     if not address:
         raise RuntimeError(f"the loader did not find the function {name}")
-    _counts[how] += 1
     return address
 
 
@@ -131,8 +138,8 @@ class Runtime:
         for name, value in vars(_Offsets).items():
             text = text.replace({"type": "TYPE", "data": "DATA", "ndim": "NDIM", "sizes": "DIMS", "descr": "DESCR",
                                  "flags": "FLAGS", "items": "ITEMS", "count": "COUNT"}.get(name, "\0"), str(value))  # fmt: skip
-        run = _code(text, lambda _: _build.compile_ir(text), "fg_run")
-        engine = _execution_engine()
+        run = load_code(text, lambda _: _build.compile_ir(text), "fg_run")
+        engine = execution_engine()
         c_int, c_any = ctypes.c_int64, ctypes.py_object
         self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any)(run)
         self.run_locked = ctypes.PYFUNCTYPE(c_int, c_int, c_any)(run)
@@ -146,17 +153,15 @@ class Runtime:
         self.cell = np.zeros(1, np.int64)
         self.pools: list[np.ndarray] = []
         self.threads = self.numba_threads = allowed_threads()
-        os.register_at_fork(after_in_child=self._after_fork)
+        locks.after_fork_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
-        # The child has none of the workers; ranges run alone until a new program starts a pool. Nobody holds the lock.
-        global _lock
-        _lock = threading.RLock()
+        # The child has none of the workers; ranges run alone until a new program starts a pool.
         self.cell[0] = 0
 
     def start_pool(self) -> None:
         """Starts the workers, unless they run or there is one thread only."""
-        with _lock:
+        with locks.loading:
             if self.threads < 2 or self.cell[0]:
                 return
             # Never freed: a call that began before `set_threads` may still look at it.
@@ -177,7 +182,7 @@ class Runtime:
         """Uses n threads from the next call on; results do not depend on n. Raises ValueError unless n is at least 1."""
         if n < 1:
             raise ValueError(f"the number of threads must be at least 1, got {n}.")
-        with _lock:
+        with locks.loading:
             old = int(self.cell[0])
             if n == self.threads and (old or n == 1):
                 return
@@ -224,7 +229,7 @@ _runtime: list[Runtime | None] = []
 def native() -> Runtime | None:
     """The runtime, made on first use; None where this machine cannot have one (kernels are then host calls)."""
     if not _runtime:
-        with _lock:
+        with locks.loading:
             if not _runtime:
                 try:
                     _runtime.append(Runtime())

@@ -12,6 +12,9 @@ caller never waits for a worker that has not begun. Words of the pool: 0-15 mute
 
 from __future__ import annotations
 
+from funcgrad.compile.assembly import load_pointer as _pointer
+from funcgrad.compile.assembly import load_word as _word
+
 FRAME_WORDS = 13
 """pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
 the two types of arrays that need no conversion, how many arrays a call binds."""
@@ -39,14 +42,6 @@ CHECK_WORDS = 5
 """number of the array, dtype object, dimensions, address of the sizes, whether it will be written."""
 POOL_WORDS = 64
 DONE, MISMATCH, AGAIN = 0, 1, 2
-
-
-def _word(name: str, base: str, index: int | str) -> str:
-    return f"  %{name}.p = getelementptr i64, ptr {base}, i64 {index}\n  %{name} = load i64, ptr %{name}.p\n"
-
-
-def _pointer(name: str, base: str, index: int | str) -> str:
-    return _word(f"{name}.w", base, index) + f"  %{name} = inttoptr i64 %{name}.w to ptr\n"
 
 
 RUN = (

@@ -89,8 +89,8 @@ Name = tuple[str, str]
 
 @dataclass(slots=True)
 class SmallLoop:
-    """The text of a loop. Its table has pointers to constants, first carry, xs, last carry, ys, then `constants`; behind them, for
-    a loop of known length, the number of steps. `grain`: the steps of one call."""
+    """The text of a loop. Its table has pointers to constants, first carry, xs, last carry, ys, then `constants`, and behind
+    them, for a loop of known length, the number of steps. `grain`: the steps of one call."""
 
     text: str
     constants: list[Var]

@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.core.lowering import Kernel
 from funcgrad.core.tracing import Trace, Tracer
-from funcgrad.core.types import SCALARS, ArrayType, array_type
+from funcgrad.core.types import SCALARS, WEAK_DTYPES, ArrayType, array_type
 from funcgrad.errors import MissingRuleError
 
 
@@ -70,16 +70,17 @@ class Primitive:
             result = self.impl(*args, **params)
             # What NumPy makes of Python numbers only is weak still: `out_types` says so, and here it is made true.
             if isinstance(result, np.generic) and not self.strong and all(type(a) in SCALARS for a in args):
-                return result.item()
+                return result.item() if result.dtype in WEAK_DTYPES else result
             return result
         return top.process(self, args, params)
 
     def out_types(self, types: Sequence[ArrayType], params: dict[str, Any]) -> tuple[ArrayType, ...]:
-        """The output types; a 0-d result of weak inputs only is weak (one place for this rule)."""
+        """The output types; a 0-d result of weak inputs only is weak, if Python has numbers of its dtype: NumPy's sin(True) is
+        float16 (one place for this rule)."""
         result = self.type_rule(*types, **params)
         outs = result if self.multiple else (result,)
         if not self.strong and types and all(t.weak for t in types):
-            return tuple(array_type(t.shape, t.dtype, t.shape == ()) for t in outs)
+            return tuple(array_type(t.shape, t.dtype, t.shape == () and t.dtype in WEAK_DTYPES) for t in outs)
         return tuple(outs)
 
     def missing(self, kind: str) -> MissingRuleError:

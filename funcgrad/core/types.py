@@ -16,6 +16,8 @@ SCALARS: dict[type, np.dtype] = {
     complex: np.dtype(np.complex128),
 }
 """Python's own numbers: weak, they take the dtype of what they meet (NEP 50)."""
+WEAK_DTYPES = frozenset(SCALARS.values())
+"""The dtypes that a weak value can have."""
 
 
 @dataclass(frozen=True, slots=True)

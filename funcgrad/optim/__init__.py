@@ -54,6 +54,12 @@ from funcgrad.optim.optimizers import radam as radam
 from funcgrad.optim.optimizers import rmsprop as rmsprop
 from funcgrad.optim.optimizers import rprop as rprop
 from funcgrad.optim.optimizers import sgd as sgd
+from funcgrad.optim.periodic import ReduceLROnPlateauState as ReduceLROnPlateauState
+from funcgrad.optim.periodic import cosine_annealing_schedule as cosine_annealing_schedule
+from funcgrad.optim.periodic import cosine_restarts_schedule as cosine_restarts_schedule
+from funcgrad.optim.periodic import cyclic_schedule as cyclic_schedule
+from funcgrad.optim.periodic import reduce_on_plateau as reduce_on_plateau
+from funcgrad.optim.periodic import sgdr_schedule as sgdr_schedule
 from funcgrad.optim.scaling import ScaleByAdamState as ScaleByAdamState
 from funcgrad.optim.scaling import ScaleByLionState as ScaleByLionState
 from funcgrad.optim.scaling import ScaleByRmsState as ScaleByRmsState
@@ -72,7 +78,11 @@ from funcgrad.optim.schedules import cosine_onecycle_schedule as cosine_onecycle
 from funcgrad.optim.schedules import exponential_decay as exponential_decay
 from funcgrad.optim.schedules import inverse_time_decay as inverse_time_decay
 from funcgrad.optim.schedules import join_schedules as join_schedules
+from funcgrad.optim.schedules import linear_onecycle_schedule as linear_onecycle_schedule
 from funcgrad.optim.schedules import linear_schedule as linear_schedule
 from funcgrad.optim.schedules import piecewise_constant_schedule as piecewise_constant_schedule
+from funcgrad.optim.schedules import piecewise_interpolate_schedule as piecewise_interpolate_schedule
 from funcgrad.optim.schedules import polynomial_schedule as polynomial_schedule
+from funcgrad.optim.schedules import warmup_constant_schedule as warmup_constant_schedule
 from funcgrad.optim.schedules import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
+from funcgrad.optim.schedules import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule

@@ -120,38 +120,109 @@ def warmup_cosine_decay_schedule(init_value: Any, peak_value: Any, warmup_steps:
     return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
 
 
-def cosine_onecycle_schedule(transition_steps: int, peak_value: Any, pct_start: float = 0.3, div_factor: float = 25.0,
-                             final_div_factor: float = 1e4, *, ends_on_last: bool = False) -> Schedule:  # fmt: skip
-    """One cycle (Smith and Topin 2018): up from peak / div_factor in the first pct_start of the steps, then down, both along
-    half cosines, to peak / (div_factor * final_div_factor).
+def warmup_constant_schedule(init_value: Any, peak_value: Any, warmup_steps: int) -> Schedule:
+    """A straight line from init_value to peak_value, then that. Raises ValueError for warmup_steps < 1."""
+    return linear_schedule(init_value, peak_value, warmup_steps)
 
-    ends_on_last=False: the top is at int(pct_start * transition_steps) and the end at transition_steps, as in optax. True: one
-    step earlier, the top unrounded: torch's OneCycleLR(total_steps=transition_steps).
-    Raises ValueError for transition_steps < 1, pct_start outside [0, 1], factors <= 0.
+
+def warmup_exponential_decay_schedule(init_value: Any, peak_value: Any, warmup_steps: int, transition_steps: int,
+                                      decay_rate: Any, transition_begin: int = 0, staircase: bool = False,
+                                      end_value: Any = None) -> Schedule:  # fmt: skip
+    """A straight line from init_value to peak_value in warmup_steps, then `exponential_decay`. Raises as that."""
+    checks.whole("warmup_exponential_decay_schedule", 1, warmup_steps=warmup_steps)
+    decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
+    return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), decay], [warmup_steps])
+
+
+def piecewise_interpolate_schedule(interpolate_type: str, init_value: Any,
+                                   boundaries_and_scales: Mapping[float, Any] | None = None) -> Schedule:  # fmt: skip
+    """From init_value through init_value times a factor at the first boundary, that times the next at the next, and so on.
+
+    interpolate_type: "linear", or "cosine" for half cosines. Boundaries need not be whole; after the last the value stays.
+    Raises ValueError for another type, and for a factor < 0.
     """
-    where = "cosine_onecycle_schedule"
-    checks.whole(where, 1, transition_steps=transition_steps)
-    checks.fraction(where, pct_start=pct_start)
-    checks.positive(where, div_factor=div_factor, final_div_factor=final_div_factor)
-    top: float = int(pct_start * transition_steps)
-    end = transition_steps
-    if ends_on_last:
-        top, end = float(pct_start * transition_steps) - 1, transition_steps - 1
-    low = peak_value / div_factor
+    where = "piecewise_interpolate_schedule"
+    if interpolate_type not in ("linear", "cosine"):
+        raise ValueError(f'{where}: interpolate_type must be "linear" or "cosine", got {interpolate_type!r}.')
+    points = [(0.0, init_value)]
+    for boundary, factor in sorted(dict(boundaries_and_scales or {}).items()):
+        checks.nonnegative(where, scale=factor)
+        points.append((boundary, points[-1][1] * factor))
 
     def schedule(count: Any) -> Any:
         count = fnp.asarray(count)
-        up = _half_cosine(low, peak_value, count, 0, top)
-        down = _half_cosine(peak_value, low / final_div_factor, count, top, end)
-        return fnp.where(count < top, up, down)
+        value = fnp.asarray(points[-1][1]) * 1.0
+        for (first, start), (last, end) in reversed(list(itertools.pairwise(points))):
+            value = fnp.where(count < last, _between(interpolate_type, start, end, count, first, last), value)
+        return value
 
     return schedule
 
 
-def _half_cosine(start: Any, end: Any, count: Any, first: float, last: float) -> Any:
-    """From start to end along half a cosine while count goes from first to last; end at once where last <= first."""
+def _between(kind: str, start: Any, end: Any, count: Any, first: float, last: float) -> Any:
+    """From start to end while count goes from first to last; end at once where last <= first."""
     share = fnp.clip((count - first) / (last - first), 0, 1) if last > first else 1.0
-    return end + (start - end) * (0.5 + 0.5 * fnp.cos(math.pi * share))
+    rest = 0.5 + 0.5 * fnp.cos(math.pi * share) if kind == "cosine" else 1 - share
+    return end + (start - end) * rest
+
+
+def cosine_onecycle_schedule(transition_steps: int, peak_value: Any, pct_start: float = 0.3, div_factor: float = 25.0,
+                             final_div_factor: float = 1e4, *, ends_on_last: bool = False, three_phase: bool = False,
+                             ) -> Schedule:  # fmt: skip
+    """One cycle (Smith and Topin 2018): up from peak / div_factor in the first pct_start of the steps, then down, both along
+    half cosines, to peak / (div_factor * final_div_factor).
+
+    ends_on_last=False: the top is at int(pct_start * transition_steps) and the end at transition_steps, as in optax. True: one
+    step earlier, the top unrounded: torch's OneCycleLR(total_steps=transition_steps). three_phase: as in torch, down to where it
+    began in as many steps as up, then to the end.
+    Raises ValueError for transition_steps < 1, pct_start outside [0, 1], factors <= 0.
+    """
+    checks.whole("cosine_onecycle_schedule", 1, transition_steps=transition_steps)
+    checks.fraction("cosine_onecycle_schedule", pct_start=pct_start)
+    checks.positive("cosine_onecycle_schedule", div_factor=div_factor, final_div_factor=final_div_factor)
+    return _onecycle(
+        "cosine", transition_steps, peak_value, pct_start, div_factor, final_div_factor, ends_on_last, three_phase
+    )
+
+
+def linear_onecycle_schedule(transition_steps: int, peak_value: Any, pct_start: float = 0.3, pct_final: float | None = 0.85,
+                             div_factor: float = 25.0, final_div_factor: float = 1e4, *, ends_on_last: bool = False,
+                             three_phase: bool = False) -> Schedule:  # fmt: skip
+    """One cycle along straight lines: up, down to where it began until pct_final of the steps, then to the end, as in optax.
+
+    pct_final=None: down to the end at once (or with three_phase after as many steps as up), as torch's OneCycleLR with
+    anneal_strategy="linear"; other arguments and errors as in `cosine_onecycle_schedule`.
+    """
+    where = "linear_onecycle_schedule"
+    checks.whole(where, 1, transition_steps=transition_steps)
+    checks.fraction(where, pct_start=pct_start)
+    checks.positive(where, div_factor=div_factor, final_div_factor=final_div_factor)
+    if pct_final is None:
+        return _onecycle(
+            "linear", transition_steps, peak_value, pct_start, div_factor, final_div_factor, ends_on_last, three_phase
+        )
+    checks.fraction(where, pct_final=pct_final)
+    if ends_on_last or three_phase:
+        raise ValueError(f"{where}: ends_on_last and three_phase are torch's; write pct_final=None with them.")
+    bounds: dict[float, Any] = {
+        int(pct_start * transition_steps): div_factor,
+        int(pct_final * transition_steps): 1 / div_factor,
+    }
+    return piecewise_interpolate_schedule(
+        "linear", peak_value / div_factor, bounds | {transition_steps: 1 / final_div_factor}
+    )
+
+
+def _onecycle(kind: str, steps: int, peak: Any, pct_start: float, div_factor: float, final_div_factor: float,
+              ends_on_last: bool, three_phase: bool) -> Schedule:  # fmt: skip
+    early = 1 if ends_on_last else 0
+    top = float(pct_start * steps) - 1 if ends_on_last else int(pct_start * steps)
+    bounds = {max(top, 0.0): div_factor}
+    if three_phase:
+        bounds |= {2 * top: 1 / div_factor, steps - early: 1 / final_div_factor}
+    else:
+        bounds[steps - early] = 1 / (div_factor * final_div_factor)
+    return piecewise_interpolate_schedule(kind, peak / div_factor, bounds)
 
 
 def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:

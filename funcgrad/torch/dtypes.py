@@ -191,11 +191,9 @@ def _combined(strong: np.dtype | None, weak: np.dtype | None, number: bool = Fal
         return weak if strong is None else strong
     if category(weak) <= category(strong):
         return strong
-    if weak.kind == "c" and number:
-        return (
-            np.dtype(np.complex128) if strong == np.float64 else np.dtype(np.complex64) if strong.kind == "f" else weak
-        )
-    return promote_dtypes(strong, weak)
+    if weak.kind == "c" and strong.kind == "f":
+        return np.dtype(np.complex128 if strong == np.float64 else np.complex64)
+    return weak if number and weak.kind == "c" else promote_dtypes(strong, weak)
 
 
 def can_cast(from_: dtype, to: dtype) -> bool:

@@ -65,6 +65,8 @@ class Operation:
         self.promote, self.saves, self.view, self.result = promote, saves, view, result
         self.is_alias = view == "alias"
         self._look = look
+        self.check: Callable[[Sequence[Any]], None] | None = None
+        """Looks at the data of the arguments before each run, to raise what a body, which sees types only, cannot."""
         self.plans: dict[Any, Any] = {}
         parameters = list(inspect.signature(body).parameters.values())
         self.names = [p.name for p in parameters]
@@ -100,6 +102,8 @@ class Operation:
 
     def call(self, arguments: Sequence[Any], target: Tensor | None = None) -> Any:
         """Runs the operation; with `target` the result is written into that tensor, which is the first argument."""
+        if self.check is not None:
+            self.check(arguments)
         tensors: list[Tensor | None] = []
         arrays: list[Any] = []
         key: list[Any] = [target is not None]
@@ -185,7 +189,10 @@ class Operation:
         def flat(*values: Any) -> list[Any]:
             filled = self._filled(arguments, self._promoted(types, values))
             named = zip(self.names[self.positional :], filled[self.positional :], strict=True)
-            outs = self.body(*filled[: self.positional], **dict(named))
+            try:
+                outs = self.body(*filled[: self.positional], **dict(named))
+            except (TypeError, ValueError) as error:
+                raise self._translated(error) from None
             multiple[0] = isinstance(outs, (tuple, list))
             found = list(outs) if multiple[0] else [outs]
             if cast is not None:
@@ -213,6 +220,14 @@ class Operation:
         self.plans[key] = plan
         return plan
 
+    def _translated(self, error: Exception) -> Exception:
+        """What PyTorch raises where the NumPy room finds that shapes or dtypes do not fit: mostly RuntimeError."""
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        raised_in = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
+        return error if raised_in.startswith("funcgrad.torch") else RuntimeError(f"{self.name}(): {error}")
+
     @staticmethod
     def _is_static(value: Any, kind: int, default: Any) -> bool:
         """Whether an argument is part of the key and no input of the Program."""
@@ -221,6 +236,7 @@ class Operation:
     def _promoted(self, types: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
         if self.promote is None:
             return values
+        check_broadcast([t.shape for t in types])
         kind = dtypes.result_dtype(types)
         if self.promote == "float" and dtypes.category(kind) < 2:
             kind = dtypes.get_default_dtype().numpy
@@ -422,6 +438,19 @@ def _with_operands(body: Callable[..., Any], count: int) -> Callable[..., Any]:
     ]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return body
+
+
+def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Raises RuntimeError, as PyTorch does, for shapes that do not broadcast."""
+    rank = max([len(s) for s in shapes], default=0)
+    sizes = [1] * rank
+    for shape in shapes:
+        for i, n in enumerate(shape, rank - len(shape)):
+            if n != 1 and sizes[i] not in (1, n):
+                raise RuntimeError(
+                    f"The size of tensor a ({sizes[i]}) must match the size of tensor b ({n}) at non-singleton dimension {i}"
+                )
+            sizes[i] = sizes[i] if n == 1 else n
 
 
 push_tangents: list[Callable[..., None]] = []

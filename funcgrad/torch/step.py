@@ -95,7 +95,7 @@ class CompiledStep:
         return f"<compiled step {self.name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state.recorder is not None or api_jit._jit_disabled():
+        if state.recorder is not None or api_jit.jit_disabled():
             return self.fun(*args, **kwargs)
         leaves, in_tree = tree.flatten((args, kwargs))
         key = (in_tree, state.grad, state.inference, *[_leaf_key(v) for v in leaves])

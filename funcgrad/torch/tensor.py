@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class Tensor(metaclass=TensorMeta):
     _origin: Any = None
     """What the trace of a compiled step knows of this tensor; None outside of one."""
     __array_priority__ = 1000
+
+    if TYPE_CHECKING:
+        # The operations are put on the class by `ops/`.
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
 
     legacy: ClassVar[Any]
     """Makes what `Tensor(...)` asks for; set by the creation operations."""

@@ -35,12 +35,18 @@ def _activation(name: str, function: Callable[..., Any], doc: str, inplace: bool
         parts = [f"{n}={getattr(self, n)!r}" for n in names]
         return ", ".join(parts + (["inplace=True"] if inplace and self.inplace else []))
 
-    return type(name, (Module,), {"__init__": __init__, "forward": forward, "extra_repr": extra_repr, "__doc__": doc, "__module__": __name__})
+    return type(
+        name,
+        (Module,),
+        {"__init__": __init__, "forward": forward, "extra_repr": extra_repr, "__doc__": doc, "__module__": __name__},
+    )
 
 
 ReLU = _activation("ReLU", F.relu, "max(x, 0).", True)
 ReLU6 = _activation("ReLU6", F.relu6, "x limited to [0, 6].", True)
-LeakyReLU = _activation("LeakyReLU", F.leaky_relu, "x where positive, else negative_slope * x.", True, negative_slope=0.01)
+LeakyReLU = _activation(
+    "LeakyReLU", F.leaky_relu, "x where positive, else negative_slope * x.", True, negative_slope=0.01
+)
 ELU = _activation("ELU", F.elu, "x where positive, else alpha * (exp(x) - 1).", True, alpha=1.0)
 SELU = _activation("SELU", F.selu, "The self-normalising ELU.", True)
 CELU = _activation("CELU", F.celu, "The continuously differentiable ELU.", False, alpha=1.0)
@@ -62,7 +68,9 @@ GLU = _activation("GLU", F.glu, "The first half of a dimension times the sigmoid
 Softmax = _activation("Softmax", F.softmax, "exp(x), scaled to sum 1.", False, dim=None)
 LogSoftmax = _activation("LogSoftmax", F.log_softmax, "log(softmax(x)).", False, dim=None)
 Softmin = _activation("Softmin", F.softmin, "softmax(-x).", False, dim=None)
-Threshold = _activation("Threshold", F.threshold, "x where above the threshold, else value.", True, threshold=0.0, value=0.0)
+Threshold = _activation(
+    "Threshold", F.threshold, "x where above the threshold, else value.", True, threshold=0.0, value=0.0
+)
 
 
 class Softmax2d(Module):

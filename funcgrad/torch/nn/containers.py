@@ -233,7 +233,10 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({i}): Parameter containing: [{p.type()} of size {'x'.join(map(str, p.shape))}]" for i, p in enumerate(self))
+        return "\n".join(
+            f"  ({i}): Parameter containing: [{p.type()} of size {'x'.join(map(str, p.shape))}]"
+            for i, p in enumerate(self)
+        )
 
 
 class ParameterDict(Module):

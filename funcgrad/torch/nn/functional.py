@@ -142,7 +142,9 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return _fitting(activations.threshold, input, inplace, threshold, value)
 
 
-def rrelu(input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Tensor:
+def rrelu(
+    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
     """leaky_relu with a random slope for each negative value in training, the mean slope else."""
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
@@ -204,8 +206,15 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return networks.linear_step(input, weight, bias)
 
 
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-              scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:  # fmt: skip
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
     """Rows of the table `weight` (count, size). `max_norm` scales rows that are used down in place first.
 
     Raises IndexError for an index outside of the table.
@@ -213,11 +222,14 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     array = input._array
     if array.dtype.kind not in "iu":
         raise RuntimeError(
-            f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got {input.type()} "  # type: ignore[attr-defined]
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"{input.type()} "
             "instead (while checking arguments for embedding)"
         )
     if scale_grad_by_freq:
-        raise NotImplementedError("embedding: scale_grad_by_freq=True is not supported; scale the gradient in a hook of the weight.")
+        raise NotImplementedError(
+            "embedding: scale_grad_by_freq=True is not supported; scale the gradient in a hook of the weight."
+        )
     count = weight._array.shape[0]
     if type(array) is np.ndarray and array.size and (array.max() >= count or array.min() < 0):
         raise IndexError(f"index out of range in self: an index of {int(array.max())} in a table of {count} rows")
@@ -235,9 +247,19 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None, max
     return networks.embedding_step(input, weight, padding)
 
 
-def embedding_bag(input: Tensor, weight: Tensor, offsets: Tensor | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-                  scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Tensor | None = None,
-                  include_last_offset: bool = False, padding_idx: int | None = None) -> Tensor:  # fmt: skip
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
     """Sums, means or maxima of rows of a table over bags: the rows of a matrix of indices, or stretches from `offsets` on."""
     if input.ndim == 2:
         rows: Any = embedding(input, weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
@@ -280,7 +302,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if array.min() < 0:
             raise RuntimeError("Class values must be non-negative.")
         if array.max() >= num_classes:
-            raise RuntimeError(f"Class values must be smaller than num_classes: got {int(array.max())} with num_classes={num_classes}.")
+            raise RuntimeError(
+                f"Class values must be smaller than num_classes: got {int(array.max())} with num_classes={num_classes}."
+            )
     classes: Any = make(np.arange(num_classes))
     return (tensor.unsqueeze(-1) == classes).to(make(np.zeros(0, np.int64)).dtype)  # type: ignore[attr-defined]
 
@@ -363,7 +387,9 @@ def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = 
 
 
 def _unpooled(rank: int) -> Any:
-    def function(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None) -> Tensor:
+    def function(
+        input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    ) -> Tensor:
         kernel, step = _pooled_size(kernel_size, input, rank), _pooled_size(stride or kernel_size, input, rank)
         pads = _pooled_size(padding, input, rank)
         if output_size is None:
@@ -394,9 +420,18 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
 # ---- norms ----
 
 
-def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
-               bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Tensor:  # fmt: skip
-    """Each channel brought to mean 0 and variance 1: of the batch in training (moving the running statistics), else the running ones.
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Each channel brought to mean 0 and variance 1: of the batch in training (moving the running statistics), else
+    the running ones.
 
     Raises ValueError in training for one value per channel.
     """
@@ -418,8 +453,16 @@ def _with_statistics(found: Any, running_mean: Tensor | None, running_var: Tenso
     return found[0]
 
 
-def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
-                  bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Tensor:  # fmt: skip
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
     """Each channel of each example brought to mean 0 and variance 1."""
     if use_input_stats and int(np.prod(input._array.shape[2:], dtype=np.int64)) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
@@ -427,12 +470,15 @@ def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var
     return _with_statistics(found, running_mean, running_var)
 
 
-def layer_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def layer_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     """The last dimensions brought to mean 0 and variance 1, then scaled and moved."""
     shape = tuple(normalized_shape) if not isinstance(normalized_shape, int) else (normalized_shape,)
     if input._array.shape[-len(shape) :] != shape:
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got input of size"
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but got input of size"
             f"{list(input._array.shape)}"
         )
     return networks.layer_norm(input, shape, weight, bias, eps)
@@ -446,8 +492,16 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
 # ---- attention ----
 
 
-def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
-                                 is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Tensor:  # fmt: skip
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
     """softmax(query key^T / sqrt(E) + mask) value for tensors (..., L, E), (..., S, E), (..., S, V).
 
     attn_mask: booleans (False hides) or numbers that are added; not together with is_causal.
@@ -509,18 +563,30 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: Any = None, redu
     return _smooth_l1(input, target, _reduction(size_average, reduce, reduction), beta)
 
 
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None) -> Tensor:
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Square near 0, slope delta from delta on."""
     _same_sizes(input, target)
     return losses.huber_loss(input, target, weight, reduction, delta)
 
 
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None,
-                         reduction: str = "mean") -> Tensor:  # fmt: skip
-    """-(t log x + (1 - t) log(1 - x)) for x in [0, 1]. Raises ValueError for sizes that differ, RuntimeError outside of [0, 1]."""
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-(t log x + (1 - t) log(1 - x)) for x in [0, 1].
+
+    Raises ValueError for sizes that differ, RuntimeError outside of [0, 1].
+    """
     if target._array.shape != input._array.shape:
         raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. Please ensure they "
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            f"deprecated. Please ensure they "
             "have the same size."
         )
     array = input._array
@@ -529,8 +595,15 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     return losses.bce_step(input, target, weight, _reduction(size_average, reduce, reduction))
 
 
-def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None,
-                                     reduce: Any = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:  # fmt: skip
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
     """Binary cross-entropy of sigmoid(input), without overflow. Raises ValueError for sizes that differ."""
     if target._array.shape != input._array.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
@@ -542,12 +615,24 @@ def _check_classes(target: Tensor, count: int, ignore_index: int) -> None:
     if type(array) is np.ndarray and array.size:
         wrong = array[((array < 0) | (array >= count)) & (array != ignore_index)]
         if wrong.size:
-            raise IndexError(f"Target {int(wrong.reshape(-1)[0])} is out of bounds for {count} classes (0 to {count - 1}).")
+            raise IndexError(
+                f"Target {int(wrong.reshape(-1)[0])} is out of bounds for {count} classes (0 to {count - 1})."
+            )
 
 
-def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100,
-             reduce: Any = None, reduction: str = "mean") -> Tensor:  # fmt: skip
-    """-weight[t] * input[t] of log-probabilities (N, C, ...) and classes (N, ...). The mean is weighted. IndexError for a bad class."""
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-weight[t] * input[t] of log-probabilities (N, C, ...) and classes (N, ...). The mean is weighted.
+
+    IndexError for a bad class.
+    """
     if input.ndim > 1 and input._array.shape[0] != target._array.shape[0]:
         raise ValueError(
             f"Expected input batch_size ({input._array.shape[0]}) to match target batch_size ({target._array.shape[0]})."
@@ -566,7 +651,9 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
         return losses.soft_cross_entropy(input, target, weight, how, float(label_smoothing))
     classes = 1 if input.ndim > 1 else 0
     if target._array.dtype.kind in "fc":
-        raise RuntimeError(f"expected scalar type Long but found {target.dtype.title}; class labels are integers, see .long()")
+        raise RuntimeError(
+            f"expected scalar type Long but found {target.dtype.title}; class labels are integers, see .long()"
+        )
     logs = _log_softmax(input, classes)
     if not label_smoothing:
         return nll_loss(logs, target, weight, None, ignore_index, None, how)
@@ -583,7 +670,8 @@ def kl_div(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any 
         return loss.sum() / input._array.shape[0]
     if how == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the batch "
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' "
+            "divides only by the batch "
             "size, and aligns with the KL div math definition.",
             stacklevel=2,
         )
@@ -597,7 +685,9 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     return losses.multi_margin_loss(input, target, p, margin, weight, _reduction(size_average, reduce, reduction))
 
 
-def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None) -> Tensor:
+def upsample(
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None
+) -> Tensor:
     """As `interpolate`."""
     return interpolate(input, size, scale_factor, mode, align_corners)
 

@@ -25,9 +25,21 @@ class _Conv(Module):
     rank: int
     transposed = False
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
-                 groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
-                 output_padding: Any = 0):  # fmt: skip
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+        output_padding: Any = 0,
+    ):
         Module.__init__(self)
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
@@ -37,11 +49,21 @@ class _Conv(Module):
             raise ValueError("out_channels must be divisible by groups")
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise ValueError(
-                f"padding_mode must be one of {{'zeros', 'reflect', 'replicate', 'circular'}}, but got padding_mode='{padding_mode}'"
+                f"padding_mode must be one of {{'zeros', 'reflect', 'replicate', 'circular'}}, but got "
+                f"padding_mode='{padding_mode}'"
             )
         rank = self.rank
-        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
-        self.kernel_size, self.stride, self.dilation = tupled(kernel_size, rank), tupled(stride, rank), tupled(dilation, rank)
+        self.in_channels, self.out_channels, self.groups, self.padding_mode = (
+            in_channels,
+            out_channels,
+            groups,
+            padding_mode,
+        )
+        self.kernel_size, self.stride, self.dilation = (
+            tupled(kernel_size, rank),
+            tupled(stride, rank),
+            tupled(dilation, rank),
+        )
         self.padding = padding if isinstance(padding, str) else tupled(padding, rank)
         self.output_padding = tupled(output_padding, rank)
         if self.transposed:
@@ -130,8 +152,13 @@ class _ConvTranspose(_Conv):
         if output_size is not None:
             smallest = [
                 (n - 1) * s - 2 * p + d * (k - 1) + 1
-                for n, s, p, d, k in zip(
-                    input._array.shape[-self.rank :], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+                for n, s, p, d, k in zip(  # type: ignore[call-overload]
+                    input._array.shape[-self.rank :],
+                    self.stride,
+                    self.padding,
+                    self.dilation,
+                    self.kernel_size,
+                    strict=True,
                 )
             ]
             extra = tuple(int(w) - n for w, n in zip(tuple(output_size)[-self.rank :], smallest, strict=True))
@@ -165,7 +192,12 @@ class _MaxPool(Module):
     def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, return_indices: bool = False,
                  ceil_mode: bool = False):  # fmt: skip
         Module.__init__(self)
-        self.kernel_size, self.stride, self.padding, self.dilation = kernel_size, kernel_size if stride is None else stride, padding, dilation
+        self.kernel_size, self.stride, self.padding, self.dilation = (
+            kernel_size,
+            kernel_size if stride is None else stride,
+            padding,
+            dilation,
+        )
         self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, input: Tensor) -> Any:
@@ -233,8 +265,15 @@ class MaxUnpool3d(_MaxUnpool):
 class _AvgPool(Module):
     rank: int
 
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-                 divisor_override: int | None = None):  # fmt: skip
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ):
         Module.__init__(self)
         self.kernel_size, self.stride, self.padding = kernel_size, kernel_size if stride is None else stride, padding
         self.ceil_mode, self.count_include_pad, self.divisor_override = ceil_mode, count_include_pad, divisor_override
@@ -453,8 +492,15 @@ class InstanceNorm3d(_InstanceNorm):
 class LayerNorm(Module):
     """The last dimensions brought to mean 0 and variance 1."""
 
-    def __init__(self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, device: Any = None,
-                 dtype: Any = None):  # fmt: skip
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ):
         Module.__init__(self)
         self.normalized_shape = tupled(normalized_shape, 1)
         self.eps, self.elementwise_affine = eps, elementwise_affine
@@ -484,7 +530,9 @@ class RMSNorm(Module):
         Module.__init__(self)
         self.normalized_shape = tupled(normalized_shape, 1)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.register_parameter("weight", Parameter(ones(*self.normalized_shape, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(ones(*self.normalized_shape, dtype=dtype)) if elementwise_affine else None
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
@@ -542,11 +590,17 @@ def _padding(name: str, rank: int, mode: str) -> Any:
         return f"padding={self.padding}, value={self.value}" if name.startswith("Constant") else f"{self.padding}"
 
     doc = f"Adds values at the ends of the last {rank} dimensions: mode {mode}."
-    return type(name, (Module,), {"__init__": __init__, "forward": forward, "extra_repr": extra_repr, "__doc__": doc, "__module__": __name__})
+    return type(
+        name,
+        (Module,),
+        {"__init__": __init__, "forward": forward, "extra_repr": extra_repr, "__doc__": doc, "__module__": __name__},
+    )
 
 
 ZeroPad1d, ZeroPad2d, ZeroPad3d = (_padding(f"ZeroPad{r}d", r, "constant") for r in (1, 2, 3))
 ConstantPad1d, ConstantPad2d, ConstantPad3d = (_padding(f"ConstantPad{r}d", r, "constant") for r in (1, 2, 3))
 ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = (_padding(f"ReflectionPad{r}d", r, "reflect") for r in (1, 2, 3))
-ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = (_padding(f"ReplicationPad{r}d", r, "replicate") for r in (1, 2, 3))
+ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = (
+    _padding(f"ReplicationPad{r}d", r, "replicate") for r in (1, 2, 3)
+)
 CircularPad1d, CircularPad2d, CircularPad3d = (_padding(f"CircularPad{r}d", r, "circular") for r in (1, 2, 3))

@@ -16,7 +16,12 @@ from funcgrad.torch.tensor import Tensor, make
 
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     """The factor by which the weights before a nonlinearity should be larger."""
-    if nonlinearity in ("linear", "sigmoid", *[f"conv{d}d" for d in (1, 2, 3)], *[f"conv_transpose{d}d" for d in (1, 2, 3)]):
+    if nonlinearity in (
+        "linear",
+        "sigmoid",
+        *[f"conv{d}d" for d in (1, 2, 3)],
+        *[f"conv_transpose{d}d" for d in (1, 2, 3)],
+    ):
         return 1
     if nonlinearity == "tanh":
         return 5.0 / 3
@@ -55,7 +60,9 @@ def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = N
         return tensor.normal_(mean, std, generator=generator)
 
 
-def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None) -> Tensor:
+def trunc_normal_(
+    tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
+) -> Tensor:
     """Normal, limited to [a, b] by its distribution function."""
     cdf = lambda x: (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0  # noqa: E731
     low, high = cdf((a - mean) / std), cdf((b - mean) / std)
@@ -119,7 +126,9 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), generator)
 
 
-def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
+) -> Tensor:
     """Uniform, by the number of inputs or outputs (He et al., 2015)."""
     if 0 in tensor._array.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)
@@ -128,7 +137,9 @@ def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonline
     return uniform_(tensor, -bound, bound, generator)
 
 
-def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None) -> Tensor:
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
+) -> Tensor:
     """Normal, by the number of inputs or outputs (He et al., 2015)."""
     if 0 in tensor._array.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=2)

@@ -39,39 +39,108 @@ def _loss(name: str, function: Callable[..., Any], doc: str, arguments: int = 2,
 
 MSELoss = _loss("MSELoss", F.mse_loss, "(x - t)**2.", reduction="mean")
 L1Loss = _loss("L1Loss", F.l1_loss, "|x - t|.", reduction="mean")
-SmoothL1Loss = _loss("SmoothL1Loss", F.smooth_l1_loss, "Square near 0, absolute value from beta on.", reduction="mean", beta=1.0)
+SmoothL1Loss = _loss(
+    "SmoothL1Loss", F.smooth_l1_loss, "Square near 0, absolute value from beta on.", reduction="mean", beta=1.0
+)
 HuberLoss = _loss("HuberLoss", F.huber_loss, "Square near 0, slope delta from delta on.", reduction="mean", delta=1.0)
-BCELoss = _loss("BCELoss", F.binary_cross_entropy, "Binary cross-entropy of probabilities.", weight=None, reduction="mean")
-BCEWithLogitsLoss = _loss("BCEWithLogitsLoss", F.binary_cross_entropy_with_logits, "Binary cross-entropy of sigmoid(x).", weight=None,
-                          reduction="mean", pos_weight=None)  # fmt: skip
+BCELoss = _loss(
+    "BCELoss", F.binary_cross_entropy, "Binary cross-entropy of probabilities.", weight=None, reduction="mean"
+)
+BCEWithLogitsLoss = _loss(
+    "BCEWithLogitsLoss",
+    F.binary_cross_entropy_with_logits,
+    "Binary cross-entropy of sigmoid(x).",
+    weight=None,
+    reduction="mean",
+    pos_weight=None,
+)
 NLLLoss = _loss("NLLLoss", F.nll_loss, "-x[t] of log-probabilities.", weight=None, ignore_index=-100, reduction="mean")
 NLLLoss2d = NLLLoss
-CrossEntropyLoss = _loss("CrossEntropyLoss", F.cross_entropy, "NLLLoss of log_softmax.", weight=None, ignore_index=-100,
-                         reduction="mean", label_smoothing=0.0)  # fmt: skip
+CrossEntropyLoss = _loss(
+    "CrossEntropyLoss",
+    F.cross_entropy,
+    "NLLLoss of log_softmax.",
+    weight=None,
+    ignore_index=-100,
+    reduction="mean",
+    label_smoothing=0.0,
+)
 KLDivLoss = _loss("KLDivLoss", F.kl_div, "t * (log t - x) of log-probabilities.", reduction="mean", log_target=False)
-PoissonNLLLoss = _loss("PoissonNLLLoss", F.poisson_nll_loss, "The negative log-likelihood of Poisson counts.", log_input=True, full=False,
-                       eps=1e-8, reduction="mean")  # fmt: skip
-GaussianNLLLoss = _loss("GaussianNLLLoss", F.gaussian_nll_loss, "The negative log-likelihood of a normal distribution.", 3, full=False,
-                        eps=1e-6, reduction="mean")  # fmt: skip
-HingeEmbeddingLoss = _loss("HingeEmbeddingLoss", F.hinge_embedding_loss, "Distances near for 1, beyond a margin for -1.", margin=1.0,
-                           reduction="mean")  # fmt: skip
-MarginRankingLoss = _loss("MarginRankingLoss", F.margin_ranking_loss, "max(0, -t (x1 - x2) + margin).", 3, margin=0.0, reduction="mean")
+PoissonNLLLoss = _loss(
+    "PoissonNLLLoss",
+    F.poisson_nll_loss,
+    "The negative log-likelihood of Poisson counts.",
+    log_input=True,
+    full=False,
+    eps=1e-8,
+    reduction="mean",
+)
+GaussianNLLLoss = _loss(
+    "GaussianNLLLoss",
+    F.gaussian_nll_loss,
+    "The negative log-likelihood of a normal distribution.",
+    3,
+    full=False,
+    eps=1e-6,
+    reduction="mean",
+)
+HingeEmbeddingLoss = _loss(
+    "HingeEmbeddingLoss",
+    F.hinge_embedding_loss,
+    "Distances near for 1, beyond a margin for -1.",
+    margin=1.0,
+    reduction="mean",
+)
+MarginRankingLoss = _loss(
+    "MarginRankingLoss", F.margin_ranking_loss, "max(0, -t (x1 - x2) + margin).", 3, margin=0.0, reduction="mean"
+)
 SoftMarginLoss = _loss("SoftMarginLoss", F.soft_margin_loss, "log(1 + exp(-t x)).", reduction="mean")
-MultiMarginLoss = _loss("MultiMarginLoss", F.multi_margin_loss, "Hinge losses against all other classes.", p=1, margin=1.0, weight=None,
-                        reduction="mean")  # fmt: skip
-MultiLabelMarginLoss = _loss("MultiLabelMarginLoss", F.multilabel_margin_loss, "Hinge losses between labels and others.", reduction="mean")
-MultiLabelSoftMarginLoss = _loss("MultiLabelSoftMarginLoss", F.multilabel_soft_margin_loss, "Binary cross-entropies of all labels.",
-                                 weight=None, reduction="mean")  # fmt: skip
-CosineEmbeddingLoss = _loss("CosineEmbeddingLoss", F.cosine_embedding_loss, "1 - cosine for 1, beyond a margin for -1.", 3, margin=0.0,
-                            reduction="mean")  # fmt: skip
-TripletMarginLoss = _loss("TripletMarginLoss", F.triplet_margin_loss, "max(0, d(a, p) - d(a, n) + margin).", 3, margin=1.0, p=2.0,
-                          eps=1e-6, swap=False, reduction="mean")  # fmt: skip
+MultiMarginLoss = _loss(
+    "MultiMarginLoss",
+    F.multi_margin_loss,
+    "Hinge losses against all other classes.",
+    p=1,
+    margin=1.0,
+    weight=None,
+    reduction="mean",
+)
+MultiLabelMarginLoss = _loss(
+    "MultiLabelMarginLoss", F.multilabel_margin_loss, "Hinge losses between labels and others.", reduction="mean"
+)
+MultiLabelSoftMarginLoss = _loss(
+    "MultiLabelSoftMarginLoss",
+    F.multilabel_soft_margin_loss,
+    "Binary cross-entropies of all labels.",
+    weight=None,
+    reduction="mean",
+)
+CosineEmbeddingLoss = _loss(
+    "CosineEmbeddingLoss",
+    F.cosine_embedding_loss,
+    "1 - cosine for 1, beyond a margin for -1.",
+    3,
+    margin=0.0,
+    reduction="mean",
+)
+TripletMarginLoss = _loss(
+    "TripletMarginLoss",
+    F.triplet_margin_loss,
+    "max(0, d(a, p) - d(a, n) + margin).",
+    3,
+    margin=1.0,
+    p=2.0,
+    eps=1e-6,
+    swap=False,
+    reduction="mean",
+)
 
 
 class TripletMarginWithDistanceLoss(Module):
     """TripletMarginLoss with any distance function."""
 
-    def __init__(self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False, reduction: str = "mean"):
+    def __init__(
+        self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False, reduction: str = "mean"
+    ):
         Module.__init__(self)
         self.distance_function = F.pairwise_distance if distance_function is None else distance_function
         self.margin, self.swap, self.reduction = margin, swap, reduction

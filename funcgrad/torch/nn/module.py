@@ -24,13 +24,17 @@ structure = itertools.count()
 current_structure = [0]
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):  # noqa: PYI024
+class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What `load_state_dict` found to differ."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "<All keys matched successfully>" if not self.missing_keys and not self.unexpected_keys else tuple.__repr__(self)
+        return (
+            "<All keys matched successfully>"
+            if not self.missing_keys and not self.unexpected_keys
+            else tuple.__repr__(self)
+        )
 
 
 def _changed() -> None:
@@ -114,12 +118,16 @@ class Module:
             self.register_parameter(name, value)
         elif "_modules" in d and name in d["_modules"]:
             if value is not None:
-                raise TypeError(f"cannot assign '{type(value).__name__}' as child module '{name}' (torch.nn.Module or None expected)")
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as child module '{name}' (torch.nn.Module or None expected)"
+                )
             d["_modules"][name] = value
             _changed()
         elif isinstance(value, Buffer) or ("_buffers" in d and name in d["_buffers"]):
             if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"cannot assign '{type(value).__name__}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)")
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
+                )
             d["_buffers"][name] = value
             _changed()
         else:
@@ -166,10 +174,13 @@ class Module:
         """Adds a parameter, or None in the place of one."""
         self._check_name(name, "parameter", "_parameters")
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' (torch.nn.Parameter or None required)")
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' (torch.nn.Parameter or None required)"
+            )
         if param is not None and param.grad_fn is not None:
             raise ValueError(
-                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To express '{name}' "
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                f"explicitly. To express '{name}' "
                 "as a function of another Tensor, compute the value in the forward() method."
             )
         self._parameters[name] = param
@@ -179,7 +190,9 @@ class Module:
         """Adds a tensor that is state but no parameter; one that is not persistent stays out of `state_dict`."""
         self._check_name(name, "buffer", "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch Tensor or None required)")
+            raise TypeError(
+                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch Tensor or None required)"
+            )
         self._buffers[name] = tensor
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
         _changed()
@@ -212,7 +225,9 @@ class Module:
         """This module and all below, each once."""
         return (m for _, m in self.named_modules())
 
-    def named_modules(self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
+    def named_modules(
+        self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         """(dotted name, module) of this module and all below."""
         seen = set() if memo is None else memo
         if self in seen:
@@ -238,7 +253,9 @@ class Module:
         """All parameters, each once."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         """(dotted name, parameter), each once."""
         return self._named("_parameters", prefix, recurse, remove_duplicate)
 
@@ -246,7 +263,9 @@ class Module:
         """All buffers, each once."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Any]]:
         """(dotted name, buffer), each once."""
         return self._named("_buffers", prefix, recurse, remove_duplicate)
 
@@ -406,11 +425,14 @@ class Module:
             if given is None:
                 missing_keys.append(key)
             elif not isinstance(given, Tensor):
-                error_msgs.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
-                                  f"but received {given.__class__}")  # fmt: skip
+                error_msgs.append(
+                    f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
+                    f"but received {given.__class__}"
+                )
             elif given._array.shape != own._array.shape:
                 error_msgs.append(
-                    f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current model is "
+                    f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the "
+                    f"shape in current model is "
                     f"{own.shape}."
                 )
             elif assign:
@@ -426,7 +448,9 @@ class Module:
         if prefix + "_extra_state" in state_dict and type(self).set_extra_state is not Module.set_extra_state:
             self.set_extra_state(state_dict[prefix + "_extra_state"])
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copies tensors into parameters and buffers of the same names.
 
         Raises RuntimeError that lists every missing, unexpected (strict) and mis-shaped key; then nothing was loaded of these.
@@ -466,11 +490,15 @@ class Module:
             store.update([items[-1], *items[:-1]])
         return handle
 
-    def register_forward_pre_hook(self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
+    def register_forward_pre_hook(
+        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
         """Calls hook(module, args) before forward; what it returns replaces the arguments."""
         return self._hooked(self._forward_pre_hooks, hook, with_kwargs, prepend)
 
-    def register_forward_hook(self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False) -> RemovableHandle:
+    def register_forward_hook(
+        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
         """Calls hook(module, args, output) after forward; what it returns replaces the output."""
         return self._hooked(self._forward_hooks, hook, with_kwargs, prepend)
 

@@ -16,10 +16,12 @@ class ParameterMeta(TensorMeta):
     def __call__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         source = make(np.zeros(0, np.float32)) if data is None else data
         if not isinstance(source, Tensor):
-            raise TypeError(f"Parameter expects a Tensor, got {type(source).__name__}; write Parameter(torch.tensor(...)).")
+            raise TypeError(
+                f"Parameter expects a Tensor, got {type(source).__name__}; write Parameter(torch.tensor(...))."
+            )
         if requires_grad:
             check_may_require_grad(source)
-        made = object.__new__(cls)
+        made: Any = object.__new__(cls)  # type: ignore[arg-type]
         made.__dict__.update(detach(source).__dict__)
         made._view = None
         made._requires_grad = bool(requires_grad)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.core.tracing import type_of
 from funcgrad.ops.basics import convert
+from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation
-from funcgrad.torch.ops.promotion import together
+from funcgrad.torch.ops.promotion import supported, together
 from funcgrad.torch.tensor import Tensor, concrete, make
 
 
@@ -25,27 +27,35 @@ def ne(input: Operand, other: Operand) -> Any:
     return input != other
 
 
+def _ordered(name: str, *values: Any) -> None:
+    supported(f"{name}_cpu", dtypes.result_dtype([type_of(v) for v in values]), "buif")
+
+
 @operation(promote="arithmetic", inplace=True)
 def lt(input: Operand, other: Operand) -> Any:
     """Whether less."""
+    _ordered("lt", input, other)
     return input < other
 
 
 @operation(promote="arithmetic", inplace=True)
 def le(input: Operand, other: Operand) -> Any:
     """Whether less or equal."""
+    _ordered("le", input, other)
     return input <= other
 
 
 @operation(promote="arithmetic", inplace=True)
 def gt(input: Operand, other: Operand) -> Any:
     """Whether greater."""
+    _ordered("gt", input, other)
     return input > other
 
 
 @operation(promote="arithmetic", inplace=True)
 def ge(input: Operand, other: Operand) -> Any:
     """Whether greater or equal."""
+    _ordered("ge", input, other)
     return input >= other
 
 
@@ -76,6 +86,7 @@ def logical_not(input: Operand) -> Any:
 @operation(inplace=True)
 def bitwise_not(input: Operand) -> Any:
     """All bits turned (of booleans: not)."""
+    supported("bitwise_not_cpu", input.dtype, "bui")
     return fnp.invert(input)
 
 
@@ -127,7 +138,7 @@ def _where_method(self: Tensor, condition: Tensor, other: Any) -> Any:
 Tensor.where = _where_method  # type: ignore[attr-defined]
 
 
-@operation(inplace=True)
+@operation(lambda input, mask, value: f"MaskedFillBackward{int(isinstance(value, Tensor))}", inplace=True)
 def masked_fill(input: Operand, mask: Operand, value: Operand) -> Any:
     """`value` where the mask is true."""
     if mask.dtype != np.bool_:

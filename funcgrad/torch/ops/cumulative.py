@@ -16,21 +16,27 @@ from funcgrad.torch.ops.views import wrap_dim
 def cumsum(input: Operand, dim: int, *, dtype: Any = None) -> Any:
     """Sums of all elements so far along a dimension."""
     x = summable(input, dtype)
-    return fnp.cumsum(x, axis=wrap_dim(dim, x.ndim)) if x.ndim else x
+    return fnp.cumsum(x, axis=wrap_dim(dim, x.ndim), dtype=x.dtype) if x.ndim else x
 
 
 @operation(inplace=True, saves="result")
 def cumprod(input: Operand, dim: int, *, dtype: Any = None) -> Any:
     """Products of all elements so far along a dimension."""
     x = summable(input, dtype)
-    return fnp.cumprod(x, axis=wrap_dim(dim, x.ndim)) if x.ndim else x
+    return fnp.cumprod(x, axis=wrap_dim(dim, x.ndim), dtype=x.dtype) if x.ndim else x
 
 
 @operation(saves="result")
 def logcumsumexp(input: Operand, dim: int) -> Any:
     """Logarithms of sums of exponentials of all elements so far."""
     x = floating(input)
-    return lax.cumlogsumexp(x, axis=wrap_dim(dim, x.ndim)) if x.ndim else x
+    if not x.ndim:
+        return x
+    axis = wrap_dim(dim, x.ndim)
+    if x.dtype.kind != "c" or not x.size:
+        return lax.cumlogsumexp(x, axis=axis)
+    peak = lax.stop_gradient(fnp.max(fnp.real(x), axis=axis, keepdims=True))
+    return fnp.log(fnp.cumsum(fnp.exp(x - peak), axis=axis)) + peak
 
 
 def _running(x: Any, dim: int, best: Any, beats: Any) -> tuple[Any, Any]:
@@ -74,9 +80,13 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
 trapz = trapezoid
 
 
-@operation("DiffBackward0", method=True)
+@operation("SubBackward0")
 def diff(input: Operand, n: int = 1, dim: int = -1, prepend: Operand = None, append: Operand = None) -> Any:
     """Differences of neighbours along a dimension, n times."""
+    if not input.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n == 0:
+        return input
     parts = [p for p in (prepend, input, append) if p is not None]
     x = fnp.concatenate(parts, axis=dim) if len(parts) > 1 else input
     return fnp.diff(x, n=n, axis=dim)

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as fnp
+from funcgrad.core.tracing import type_of
+from funcgrad.ops.basics import convert
 from funcgrad.torch.operation import Operand, Operands, operation
-from funcgrad.torch.ops.promotion import as_dtype, together
+from funcgrad.torch.ops.promotion import as_dtype, summable, together
 from funcgrad.torch.ops.reductions import norm_of
+from funcgrad.torch.ops.shapes import diagonal
 from funcgrad.torch.ops.views import wrap_dim
 from funcgrad.torch.tensor import Tensor
 
@@ -95,7 +98,7 @@ def bmm(input: Operand, mat2: Operand) -> Any:
     return fnp.matmul(input, mat2)
 
 
-@operation("UnsafeViewBackward0", method=False)
+@operation(lambda input, other: "SqueezeBackward4" if input.ndim == 1 else "UnsafeViewBackward0", method=False)
 def matmul_batched(input: Operand, other: Operand) -> Any:
     """matmul with batch dimensions, which broadcast."""
     _same_dtypes(input, other, "matmul")
@@ -130,8 +133,20 @@ Tensor.matmul = matmul  # type: ignore[attr-defined]
 
 
 def _mixed(base: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    scaled = product if type(alpha) is int and alpha == 1 else alpha * product
-    return scaled + (base if type(beta) is int and beta == 1 else beta * base)
+    """beta * base + alpha * product in the dtype of `base`; where beta is 0 the base does not count, not even its nan."""
+    kind = base.dtype
+    product = as_dtype(product, kind)
+    scaled = product if type(alpha) is int and alpha == 1 else _number(alpha, kind) * product
+    if type(beta) is int and beta == 1:
+        return scaled | base if kind == np.bool_ else scaled + base
+    factor = _number(beta, kind)
+    rest = fnp.where(factor == 0, fnp.zeros((), kind), factor * base)
+    return scaled | rest if kind == np.bool_ else scaled + rest
+
+
+def _number(x: Any, kind: np.dtype) -> Any:
+    """A factor in the dtype of what it multiplies: PyTorch cuts off the fraction for integers."""
+    return x if kind.kind in "fc" and type_of(x).dtype.kind != "c" else convert(fnp.asarray(x), kind)
 
 
 @operation(inplace=True)
@@ -196,17 +211,31 @@ def _einsum(equation: str, operands: Operands) -> Any:
     return fnp.einsum(equation, *operands)
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The equation that lists of subscripts say: operand, list, operand, list, ..., and perhaps the list of the result."""
+
+    def letters(places: Any) -> str:
+        return "".join("..." if p is Ellipsis else _LETTERS[p] for p in places)
+
+    count = len(arguments) // 2
+    equation = ",".join(letters(arguments[2 * i + 1]) for i in range(count))
+    if len(arguments) % 2:
+        equation += "->" + letters(arguments[-1])
+    return equation, arguments[: 2 * count : 2]
+
+
 def einsum(equation: Any, *operands: Any) -> Tensor:
-    """Sums of products by Einstein's notation: einsum("ij,jk->ik", a, b)."""
-    if not isinstance(equation, str):
-        raise TypeError(
-            "einsum(): the first argument must be the equation, a string; the form with lists of subscripts is not supported"
-        )
+    """Sums of products by Einstein's notation: einsum("ij,jk->ik", a, b), or einsum(a, [0, 1], b, [1, 2], [0, 2])."""
+    if isinstance(equation, Tensor):
+        equation, operands = _from_lists((equation, *operands))
     tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     return _einsum(equation.replace(" ", ""), list(tensors))
 
 
-@operation("ViewBackward0")
+@operation("UnsafeViewBackward0")
 def kron(input: Operand, other: Operand) -> Any:
     """The Kronecker product."""
     return fnp.kron(*together(input, other))
@@ -220,12 +249,29 @@ def cross(input: Operand, other: Operand, dim: int | None = None) -> Any:
     return fnp.cross(a, b, axis=axis)
 
 
+@operation("LinalgCrossBackward0", method=False)
+def linalg_cross(input: Operand, other: Operand, *, dim: int = -1) -> Any:
+    """Cross products of vectors of 3 along a dimension; the others broadcast."""
+    a, b = fnp.broadcast_arrays(*together(input, other))
+    axis = wrap_dim(dim, a.ndim)
+    if a.shape[axis] != 3:
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {a.shape[axis]} and {b.shape[axis]}"
+        )
+    return fnp.cross(a, b, axis=axis)
+
+
+def linalg_diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of matrices as the last dimension, as a view."""
+    return diagonal(A, offset, dim1, dim2)
+
+
 @operation()
 def trace(input: Operand) -> Any:
     """The sum of the diagonal of a matrix."""
     if input.ndim != 2:
         raise RuntimeError("trace: expected a matrix, but got tensor with dim " + str(input.ndim))
-    return fnp.trace(input)
+    return fnp.trace(summable(input))
 
 
 @operation(inplace=True)
@@ -240,7 +286,7 @@ def triu(input: Operand, diagonal: int = 0) -> Any:
     return fnp.triu(input, diagonal)
 
 
-@operation(lambda input, diagonal: "DiagEmbedBackward0" if input.ndim == 1 else "DiagonalBackward0")
+@operation(lambda input, diagonal: "DiagEmbedBackward0" if input.ndim == 1 else "DiagonalBackward0_copy")
 def diag(input: Operand, diagonal: int = 0) -> Any:
     """The matrix with this diagonal, or the diagonal of this matrix, as a copy."""
     return fnp.diag(input, diagonal)
@@ -257,7 +303,7 @@ def diag_embed(input: Operand, offset: int = 0, dim1: int = -2, dim2: int = -1) 
     return fnp.moveaxis(made, (-2, -1), (wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)))
 
 
-@operation("DiagFlatBackward0")
+@operation("DiagEmbedBackward0")
 def diagflat(input: Operand, offset: int = 0) -> Any:
     """The matrix with the flattened tensor on its diagonal."""
     return fnp.diag(fnp.ravel(input), offset)
@@ -309,4 +355,3 @@ def pairwise_distance(x1: Operand, x2: Operand, p: float = 2.0, eps: float = 1e-
 
 ger = outer
 Tensor.ger = outer  # type: ignore[attr-defined]
-_ = as_dtype

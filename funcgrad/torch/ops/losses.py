@@ -49,7 +49,9 @@ def smooth_l1_loss(input: Operand, target: Operand, reduction: str = "mean", bet
 
 
 @operation("HuberLossBackward0", promote="float", method=False)
-def huber_loss(input: Operand, target: Operand, weight: Operand = None, reduction: str = "mean", delta: float = 1.0) -> Any:
+def huber_loss(
+    input: Operand, target: Operand, weight: Operand = None, reduction: str = "mean", delta: float = 1.0
+) -> Any:
     """Square near 0, slope delta from delta on."""
     d = input - target
     size = fnp.abs(d)
@@ -68,7 +70,9 @@ def bce_step(input: Operand, target: Operand, weight: Operand = None, reduction:
 
 
 @operation("BinaryCrossEntropyWithLogitsBackward0", promote="float", method=False)
-def bce_with_logits(input: Operand, target: Operand, weight: Operand = None, reduction: str = "mean", pos_weight: Operand = None) -> Any:
+def bce_with_logits(
+    input: Operand, target: Operand, weight: Operand = None, reduction: str = "mean", pos_weight: Operand = None
+) -> Any:
     """Binary cross-entropy of sigmoid(input), without overflow."""
     softplus_neg = fnp.logaddexp(-input, 0.0)
     if pos_weight is None:
@@ -89,19 +93,25 @@ def _picked(logs: Any, target: Any, weight: Any, ignore: int) -> tuple[Any, Any]
 
 
 @operation("NllLossBackward0", method=False)
-def nll_step(input: Operand, target: Operand, weight: Operand = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_step(
+    input: Operand, target: Operand, weight: Operand = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
     """-weight[t] * input[t] for the class t of each target."""
     loss, w = _picked(input, target, weight, ignore_index)
     return fnp.sum(loss) / fnp.sum(w) if reduction == "mean" else reduced(loss, reduction)
 
 
 @operation("NllLossBackward0", method=False)
-def smoothed_step(input: Operand, target: Operand, weight: Operand, ignore_index: int, reduction: str, smoothing: float) -> Any:
+def smoothed_step(
+    input: Operand, target: Operand, weight: Operand, ignore_index: int, reduction: str, smoothing: float
+) -> Any:
     """Cross-entropy with part of the probability spread over all classes; input are log-probabilities."""
     loss, w = _picked(input, target, weight, ignore_index)
     classes = 1 if input.ndim > 1 else 0
     count = input.shape[classes]
-    spread = -(input if weight is None else input * weight.reshape([-1 if i == classes else 1 for i in range(input.ndim)]))
+    spread = -(
+        input if weight is None else input * weight.reshape([-1 if i == classes else 1 for i in range(input.ndim)])
+    )
     all_classes = fnp.where(target != ignore_index, fnp.sum(spread, axis=classes), 0)
     both = (1 - smoothing) * loss + smoothing / count * all_classes
     return fnp.sum(both) / fnp.sum(w) if reduction == "mean" else reduced(both, reduction)
@@ -156,7 +166,9 @@ def hinge_embedding_loss(input: Operand, target: Operand, margin: float = 1.0, r
 
 
 @operation("MeanBackward0", promote="float", method=False)
-def margin_ranking_loss(input1: Operand, input2: Operand, target: Operand, margin: float = 0.0, reduction: str = "mean") -> Any:
+def margin_ranking_loss(
+    input1: Operand, input2: Operand, target: Operand, margin: float = 0.0, reduction: str = "mean"
+) -> Any:
     """max(0, -target * (input1 - input2) + margin)."""
     d = -target * (input1 - input2) + margin
     return reduced(fnp.where(d > 0, d, 0), reduction)
@@ -199,7 +211,9 @@ def multilabel_margin_loss(input: Operand, target: Operand, reduction: str = "me
 
 
 @operation("MeanBackward0", promote="float", method=False)
-def multilabel_soft_margin_loss(input: Operand, target: Operand, weight: Operand = None, reduction: str = "mean") -> Any:
+def multilabel_soft_margin_loss(
+    input: Operand, target: Operand, weight: Operand = None, reduction: str = "mean"
+) -> Any:
     """Binary cross-entropy of each label, averaged over the labels."""
     loss = target * fnp.logaddexp(-input, 0.0) + (1 - target) * fnp.logaddexp(input, 0.0)
     loss = loss if weight is None else loss * weight
@@ -207,7 +221,9 @@ def multilabel_soft_margin_loss(input: Operand, target: Operand, weight: Operand
 
 
 @operation("MeanBackward0", method=False)
-def cosine_embedding_loss(input1: Operand, input2: Operand, target: Operand, margin: float = 0.0, reduction: str = "mean") -> Any:
+def cosine_embedding_loss(
+    input1: Operand, input2: Operand, target: Operand, margin: float = 0.0, reduction: str = "mean"
+) -> Any:
     """1 - cosine for target 1, max(0, cosine - margin) for target -1."""
     eps = 1e-12
     dot = fnp.sum(input1 * input2, axis=-1)
@@ -217,8 +233,16 @@ def cosine_embedding_loss(input1: Operand, input2: Operand, target: Operand, mar
 
 
 @operation("MeanBackward0", promote="float", method=False)
-def triplet_margin_loss(anchor: Operand, positive: Operand, negative: Operand, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6,
-                        swap: bool = False, reduction: str = "mean") -> Any:  # fmt: skip
+def triplet_margin_loss(
+    anchor: Operand,
+    positive: Operand,
+    negative: Operand,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin)."""
 
     def distance(a: Any, b: Any) -> Any:

@@ -14,7 +14,10 @@ from funcgrad.torch.operation import Operand, operation
 # ---- linear ----
 
 
-@operation(lambda input, weight, bias: "AddmmBackward0" if bias is not None and input.ndim == 2 else "LinearBackward0", method=False)
+@operation(
+    lambda input, weight, bias: "AddmmBackward0" if bias is not None and input.ndim == 2 else "LinearBackward0",
+    method=False,
+)
 def linear_step(input: Operand, weight: Operand, bias: Operand = None) -> Any:
     """input @ weight.T + bias."""
     if input.shape[-1] != weight.shape[-1]:
@@ -75,7 +78,9 @@ def unfold(input: Operand, kernel_size: Any, dilation: Any = 1, padding: Any = 0
 
 
 @operation("Col2ImBackward0", method=False, name="col2im")
-def fold(input: Operand, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(
+    input: Operand, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Any:
     """Columns summed back to their places in images."""
     return convolution.fold(input, output_size, kernel_size, dilation, padding, stride)
 
@@ -123,8 +128,12 @@ avg_pool2d = _avg_pool(2, pooling.avg_pool2d)
 avg_pool3d = _avg_pool(3, pooling.avg_pool3d)
 
 
-@operation(lambda input, output_size, rank: "MeanBackward1" if output_size in (1, (1,) * rank) else f"AdaptiveAvgPool{rank}DBackward0",
-           method=False)  # fmt: skip
+@operation(
+    lambda input, output_size, rank: (
+        "MeanBackward1" if output_size in (1, (1,) * rank) else f"AdaptiveAvgPool{rank}DBackward0"
+    ),
+    method=False,
+)
 def adaptive_avg_pool(input: Operand, output_size: Any, rank: int) -> Any:
     """The means of as many windows as `output_size` says."""
     if output_size in (1, (1,) * rank):
@@ -158,7 +167,7 @@ def batch_norm_step(input: Operand, running_mean: Operand, running_var: Operand,
                     momentum: float, eps: float) -> Any:  # fmt: skip
     """(output, new running mean, new running variance)."""
     fixed = [None if r is None else lax.stop_gradient(r) for r in (running_mean, running_var)]
-    out, mean, var = normalization.batch_norm(input, *fixed, weight, bias, training, momentum, eps)
+    out, mean, var = normalization.batch_norm(input, fixed[0], fixed[1], weight, bias, training, momentum, eps)
     if not training or mean is None:
         return (out,)
     return out, lax.stop_gradient(mean), lax.stop_gradient(var)
@@ -169,12 +178,16 @@ def instance_norm_step(input: Operand, running_mean: Operand, running_var: Opera
                        use_input_stats: bool, momentum: float, eps: float) -> Any:  # fmt: skip
     """(output, new running mean, new running variance)."""
     fixed = [None if r is None else lax.stop_gradient(r) for r in (running_mean, running_var)]
-    out, mean, var = normalization.instance_norm(input, *fixed, weight, bias, use_input_stats, momentum, eps)
+    out, mean, var = normalization.instance_norm(
+        input, fixed[0], fixed[1], weight, bias, use_input_stats, momentum, eps
+    )
     return (out,) if mean is None else (out, lax.stop_gradient(mean), lax.stop_gradient(var))
 
 
 @operation("NativeLayerNormBackward0", method=False)
-def layer_norm(input: Operand, normalized_shape: Any, weight: Operand = None, bias: Operand = None, eps: float = 1e-5) -> Any:
+def layer_norm(
+    input: Operand, normalized_shape: Any, weight: Operand = None, bias: Operand = None, eps: float = 1e-5
+) -> Any:
     """The last dimensions brought to mean 0 and variance 1, then scaled and moved."""
     return normalization.layer_norm(input, normalized_shape, weight, bias, eps)
 
@@ -206,16 +219,30 @@ def normalize(input: Operand, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) 
 # ---- resampling ----
 
 
-@operation(lambda input, pad, mode, value: "ConstantPadNdBackward0" if mode == "constant" else f"{mode.capitalize()}Pad2DBackward0",
-           method=False)  # fmt: skip
+@operation(
+    lambda input, pad, mode, value: (
+        "ConstantPadNdBackward0" if mode == "constant" else f"{mode.capitalize()}Pad2DBackward0"
+    ),
+    method=False,
+)
 def pad(input: Operand, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
     """Values added (or cut, where negative) at the ends of the last dimensions."""
     return resampling.pad(input, pad, mode, value)
 
 
-@operation(lambda input, size, scale_factor, mode, *rest: f"Upsample{mode.capitalize()}{input.ndim - 2}DBackward1", method=False)
-def interpolate(input: Operand, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
-                recompute_scale_factor: bool | None = None, antialias: bool = False) -> Any:  # fmt: skip
+@operation(
+    lambda input, size, scale_factor, mode, *rest: f"Upsample{mode.capitalize()}{input.ndim - 2}DBackward1",
+    method=False,
+)
+def interpolate(
+    input: Operand,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
     """Images in another size."""
     return resampling.interpolate(input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
 
@@ -283,7 +310,9 @@ def alpha_dropout_step(input: Operand, key: Operand, p: float, feature: bool) ->
 
 
 @operation("ScaledDotProductAttentionBackward0", method=False)
-def attention_step(query: Operand, key: Operand, value: Operand, mask: Operand, is_causal: bool, scale: float | None) -> Any:
+def attention_step(
+    query: Operand, key: Operand, value: Operand, mask: Operand, is_causal: bool, scale: float | None
+) -> Any:
     """softmax(query key^T * scale + mask) value over the last two dimensions; (..., T, E)."""
     size = query.shape[-1]
     factor = 1.0 / np.sqrt(size) if scale is None else scale

@@ -64,6 +64,12 @@ def _rtruediv(self: Tensor, other: Any) -> Any:
     return unary.reciprocal(self) * other if _accepted(other) else NotImplemented
 
 
+def _invert(self: Tensor) -> Tensor:
+    if self._array.dtype.kind not in "bui":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return comparison.bitwise_not(self)
+
+
 def _matmul(self: Tensor, other: Any) -> Any:
     return linalg.matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
@@ -76,7 +82,7 @@ for _name, _function in {
     "neg": unary.neg,
     "abs": unary.abs,
     "pos": unary.positive,
-    "invert": comparison.bitwise_not,
+    "invert": _invert,
 }.items():
     setattr(Tensor, f"__{_name}__", _unary(_function))
 # With __eq__ set, Python would take the hash away.

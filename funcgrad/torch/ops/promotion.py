@@ -19,6 +19,12 @@ def floating(x: Any) -> Any:
     return x if dtypes.category(x.dtype) >= 2 else convert(x, dtypes.get_default_dtype().numpy)
 
 
+def supported(kernel: str, kind: Any, letters: str) -> None:
+    """Raises NotImplementedError for a dtype whose letter (of b, u, i, f, c) is not among those that have the kernel."""
+    if kind.kind not in letters:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtypes.from_numpy_dtype(kind).title}'")
+
+
 def summable(x: Any, kind: Any = None) -> Any:
     """x as sums and products take it: in the asked dtype, integers and booleans as int64."""
     if kind is not None:

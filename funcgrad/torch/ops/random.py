@@ -20,7 +20,6 @@ from funcgrad.torch.operation import Operand, operation, write_in_place
 from funcgrad.torch.ops.copies import copy_
 from funcgrad.torch.ops.shapes import ints
 from funcgrad.torch.tensor import Tensor, make
-from funcgrad.torch.utils import checkpoint as checkpoints
 
 Bits = np.uint32
 
@@ -397,6 +396,3 @@ class fork_rng:
     def __exit__(self, *error: object) -> None:
         if self.enabled:
             set_rng_state(self._state)
-
-
-checkpoints.rng_state[:] = [get_rng_state, set_rng_state]

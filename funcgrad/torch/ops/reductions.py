@@ -10,10 +10,10 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import lax, nn
-from funcgrad.torch import return_types
+from funcgrad.torch import dtypes, return_types
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.ops.arithmetic import maximum, minimum
-from funcgrad.torch.ops.promotion import as_dtype, floating, summable
+from funcgrad.torch.ops.promotion import as_dtype, floating, summable, supported
 from funcgrad.torch.ops.views import wrap_dim
 from funcgrad.torch.tensor import Tensor, concrete
 
@@ -39,13 +39,16 @@ def _overload(name: str) -> Any:
 @operation(_overload("Sum"))
 def sum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over all or the given dimensions; of integers in int64."""
-    return fnp.sum(summable(input, dtype), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    x = summable(input, dtype)
+    return fnp.sum(x, axis=axes_of(dim, input.ndim), keepdims=keepdim, dtype=x.dtype)
 
 
-@operation(lambda input, dim, *rest: "SumBackward1")
+@operation()
 def nansum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum with nan as 0."""
     x = summable(input, dtype)
+    if x.dtype.kind == "c":
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     return fnp.sum(fnp.where(x != x, 0, x), axis=axes_of(dim, input.ndim), keepdims=keepdim)
 
 
@@ -78,10 +81,13 @@ def nanmean(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: An
 @operation(_overload("Prod"))
 def prod(input: Operand, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product over all dimensions or one."""
-    return fnp.prod(summable(input, dtype), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    x = summable(input, dtype)
+    return fnp.prod(x, axis=axes_of(dim, input.ndim), keepdims=keepdim, dtype=x.dtype)
 
 
 def _deviations(x: Any, dim: Any, unbiased: Any, correction: Any, keepdim: bool) -> Any:
+    if x.dtype.kind not in "fc":
+        raise RuntimeError("std and var only support floating point and complex dtypes")
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     axes = axes_of(dim, x.ndim)
@@ -144,6 +150,7 @@ def _nonempty(x: Any, name: str, dim: Any = None) -> None:
 def amax(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
     """The largest value; equal ones share the gradient."""
     _nonempty(input, "amax")
+    supported("max_values_cpu", input.dtype, "buif")
     return fnp.max(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
 
 
@@ -151,6 +158,7 @@ def amax(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
 def amin(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
     """The smallest value; equal ones share the gradient."""
     _nonempty(input, "amin")
+    supported("min_values_cpu", input.dtype, "buif")
     return fnp.min(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
 
 
@@ -158,6 +166,10 @@ def amin(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
 def aminmax(input: Operand, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(smallest, largest)."""
     axes = axes_of(dim, input.ndim)
+    if 0 in (input.shape if axes is None else [input.shape[a] for a in axes]):
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
     return fnp.min(input, axis=axes, keepdims=keepdim), fnp.max(input, axis=axes, keepdims=keepdim)
 
 
@@ -177,11 +189,13 @@ def _extreme(name: str, full: Any, arg: Any, pairwise: Any) -> Any:
     @operation(f"{name.capitalize()}Backward1", saves="result", name=name + "_all", method=False)
     def everything(input: Operand) -> Any:
         _nonempty(input, name)
+        supported(f"{name}_all", input.dtype, "buif")
         return full(input)
 
     @operation(f"{name.capitalize()}Backward0", name=name + "_dim", method=False, result=getattr(return_types, name))
     def along(input: Operand, dim: int, keepdim: bool = False) -> Any:
         axis = wrap_dim(dim, input.ndim)
+        supported(f"{name}_cpu", input.dtype, "buif")
         _nonempty(input, name, axis if input.ndim else None)
         return picked(input, _position(input, axis, arg), axis, keepdim)
 
@@ -212,16 +226,21 @@ min = _extreme("min", fnp.min, fnp.argmin, minimum)
 @operation()
 def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
     """Where the largest value is: in the flattened tensor, or along a dimension."""
-    return _argument(input, dim, keepdim, fnp.argmax)
+    return _argument("argmax", input, dim, keepdim, fnp.argmax)
 
 
 @operation()
 def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
     """Where the smallest value is: in the flattened tensor, or along a dimension."""
-    return _argument(input, dim, keepdim, fnp.argmin)
+    return _argument("argmin", input, dim, keepdim, fnp.argmin)
 
 
-def _argument(x: Any, dim: int | None, keepdim: bool, f: Any) -> Any:
+def _argument(name: str, x: Any, dim: int | None, keepdim: bool, f: Any) -> Any:
+    if x.dtype.kind == "b":
+        raise RuntimeError(f"{name}(): does not support bool input")
+    supported(f"{name}_cpu", x.dtype, "uif")
+    if dim is None and 0 in x.shape:
+        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
     if not x.ndim:
         return fnp.zeros((), np.int64)
     if dim is None:
@@ -235,13 +254,18 @@ def _argument(x: Any, dim: int | None, keepdim: bool, f: Any) -> Any:
 @operation()
 def all(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether all are not zero."""
-    return fnp.all(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    return _as_bytes(input, fnp.all(input, axis=axes_of(dim, input.ndim), keepdims=keepdim))
 
 
 @operation()
 def any(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Whether one is not zero."""
-    return fnp.any(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    return _as_bytes(input, fnp.any(input, axis=axes_of(dim, input.ndim), keepdims=keepdim))
+
+
+def _as_bytes(x: Any, found: Any) -> Any:
+    # Before PyTorch had booleans, uint8 stood for them.
+    return found.astype(np.uint8) if x.dtype == np.uint8 else found
 
 
 @operation()
@@ -281,7 +305,11 @@ def _shared(x: Any, value: Any) -> Any:
 def _median(name: str, skip: bool) -> Any:
     @operation(f"{name.capitalize()}Backward0", name=name + "_all", method=False, saves="result")
     def everything(input: Operand) -> Any:
+        supported(f"{name}_cpu", input.dtype, "uif")
         flat = fnp.ravel(input)
+        if not flat.size:
+            # PyTorch's median of nothing: nan, and of integers their least.
+            return fnp.full((), np.nan if flat.dtype.kind == "f" else np.iinfo(flat.dtype).min, flat.dtype)
         value = _ordered(flat, 0, _median_rank(flat, 0, skip), False)[0]
         return _shared(input, lax.stop_gradient(value))
 
@@ -373,10 +401,13 @@ def norm_of(x: Any, p: Any, axes: tuple[int, ...] | None, keepdim: bool) -> Any:
     return fnp.where(total == 0, 0, fnp.power(safe, 1 / p))
 
 
-@operation(lambda input, p, dim, *rest: "NormBackward0" if dim is None else "NormBackward1", saves="result")
+@operation(lambda input, p, *rest: "SumBackward1" if p == "nuc" else "LinalgVectorNormBackward0", saves="result")
 def norm(input: Operand, p: Any = "fro", dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The p-norm over all or the given dimensions ("fro" is 2, "nuc" the sum of singular values)."""
     x = as_dtype(input, dtype)
+    if x.dtype.kind not in "fc":
+        kind = dtypes.from_numpy_dtype(x.dtype).title
+        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {kind}")
     if p == "nuc":
         return fnp.linalg.norm(x, "nuc", axis=axes_of(dim, x.ndim), keepdims=keepdim)
     return norm_of(x, p, axes_of(dim, x.ndim), keepdim)
@@ -400,7 +431,13 @@ def renorm(input: Operand, p: float, dim: int, maxnorm: float) -> Any:
 @operation(saves="result")
 def logsumexp(input: Operand, dim: Dim, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) without overflow."""
-    return nn.logsumexp(floating(input), axis=axes_of(dim, input.ndim), keepdims=keepdim)
+    x, axes = floating(input), axes_of(dim, input.ndim)
+    if x.dtype.kind != "c":
+        return nn.logsumexp(x, axis=axes, keepdims=keepdim)
+    peak = lax.stop_gradient(fnp.max(fnp.real(x), axis=axes, keepdims=True))
+    peak = fnp.where(fnp.isfinite(peak), peak, 0)
+    total = fnp.log(fnp.sum(fnp.exp(x - peak), axis=axes, keepdims=keepdim))
+    return total + (peak if keepdim else fnp.reshape(peak, total.shape))
 
 
 def reduced_shape(shape: Sequence[int], axes: Sequence[int] | None) -> tuple[int, ...]:

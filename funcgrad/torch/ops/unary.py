@@ -10,10 +10,12 @@ import numpy as np
 
 import funcgrad.numpy as fnp
 from funcgrad import lax, nn
+from funcgrad.core.tracing import type_of
 from funcgrad.ops import elementwise
 from funcgrad.scipy import special
+from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation
-from funcgrad.torch.ops.promotion import floating
+from funcgrad.torch.ops.promotion import floating, supported
 from funcgrad.torch.tensor import Tensor
 
 
@@ -61,25 +63,41 @@ erfinv = _row("erfinv", special.erfinv, "The inverse of erf.")
 lgamma = _row("lgamma", special.gammaln, "The logarithm of |gamma|.")
 digamma = _row("digamma", special.digamma, "The derivative of lgamma.")
 i0 = _row("i0", special.i0, "The modified Bessel function of order 0.")
-deg2rad = _row("deg2rad", fnp.deg2rad, "Degrees as radians.")
-rad2deg = _row("rad2deg", fnp.rad2deg, "Radians as degrees.")
+deg2rad = _row("deg2rad", fnp.deg2rad, "Degrees as radians.", title="Deg2RadBackward0")
+rad2deg = _row("rad2deg", fnp.rad2deg, "Radians as degrees.", title="Rad2DegBackward0")
 neg = _row("neg", lambda x: -_no_bool(x, "Negation, the `-` operator,"), "-input.", promote=None)
 abs = _row("abs", fnp.abs, "The absolute value; its derivative at 0 is 0.", promote=None)
 sign = _row("sign", lambda x: x if x.dtype.kind == "b" else fnp.sign(x), "-1, 0 or 1.", promote=None)
 sgn = _row(
-    "sgn", lambda x: _direction(x) if x.dtype.kind == "c" else fnp.sign(x), "input / |input|, 0 at 0.", promote=None
+    "sgn",
+    lambda x: _direction(x),
+    "input / |input|, 0 at 0.",
+    promote=None,
 )
-square = _row("square", lambda x: x * x, "input * input.", promote=None, title="PowBackward0")
+square = _row(
+    "square",
+    lambda x: x * x if x.dtype.kind != "b" else x.astype(np.int64),
+    "input * input.",
+    promote=None,
+    title="PowBackward0",
+)
 floor = _row("floor", _integers_as_they_are(fnp.floor), "Rounded down.", promote=None)
 ceil = _row("ceil", _integers_as_they_are(fnp.ceil), "Rounded up.", promote=None)
 trunc = _row("trunc", _integers_as_they_are(fnp.trunc), "Rounded toward 0.", promote=None)
 frac = _row("frac", lambda x: x - lax.stop_gradient(fnp.trunc(x)), "What trunc takes away.", promote=None)
-positive = _row("positive", lambda x: x, "input itself.", promote=None, inplace=False)
-conj_physical = _row("conj_physical", fnp.conj, "The complex conjugate.", promote=None)
+conj_physical = _row(
+    "conj_physical", lambda x: fnp.conj(x) if x.dtype.kind == "c" else x, "The complex conjugate.", promote=None
+)
 relu = _row("relu", elementwise.relu, "max(input, 0); its derivative at 0 is 0.", saves="result", promote=None)
 
 
+def _no_bits(x: Any) -> Any:
+    return x.astype(np.int64) if x.dtype.kind == "b" else x
+
+
 def _direction(x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return x if x.dtype.kind == "b" else fnp.sign(x)
     size = fnp.abs(x)
     return fnp.where(size == 0, 0, x / fnp.where(size == 0, 1, size))
 
@@ -94,7 +112,7 @@ def _no_bool(x: Any, what: str) -> Any:
     return x
 
 
-@operation("RoundBackward0", inplace=True)
+@operation(lambda input, decimals: f"RoundBackward{int(decimals != 0)}", inplace=True)
 def round(input: Operand, *, decimals: int = 0) -> Any:
     """Rounded to the nearest, halves to even; to `decimals` places."""
     return input if input.dtype.kind in "iu" else fnp.round(input, decimals)
@@ -116,17 +134,21 @@ def clamp(input: Operand, min: Operand = None, max: Operand = None) -> Any:
     """Limited to [min, max]; the derivative at the bounds is 1."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    kind = dtypes.result_dtype([type_of(v) for v in (input, min, max) if v is not None])
+    if kind.kind == "c":
+        raise RuntimeError("clamp is not supported for complex types")
+    supported("clamp_min_scalar_cpu" if max is None else "clamp_scalar_cpu", kind, "uif")
     low = input if min is None else fnp.where(input < min, min, input)
     return low if max is None else fnp.where(low > max, max, low)
 
 
-@operation(promote="arithmetic", inplace=True)
+@operation(lambda input, min: f"ClampMinBackward{int(isinstance(min, Tensor))}", promote="arithmetic", inplace=True)
 def clamp_min(input: Operand, min: Operand) -> Any:
     """At least min."""
     return fnp.where(input < min, min, input)
 
 
-@operation(promote="arithmetic", inplace=True)
+@operation(lambda input, max: f"ClampMaxBackward{int(isinstance(max, Tensor))}", promote="arithmetic", inplace=True)
 def clamp_max(input: Operand, max: Operand) -> Any:
     """At most max."""
     return fnp.where(input > max, max, input)
@@ -153,7 +175,7 @@ def _polygamma_method(self: Tensor, n: int) -> Tensor:
 Tensor.polygamma = _polygamma_method  # type: ignore[attr-defined]
 
 
-@operation(promote="float")
+@operation(promote="float", inplace=True)
 def mvlgamma(input: Operand, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension p."""
     total = fnp.full_like(input, 0.25 * p * (p - 1) * math.log(math.pi))
@@ -171,22 +193,33 @@ def angle(input: Operand) -> Any:
     return fnp.angle(floating(input))
 
 
-@operation("ConjBackward0", name="conj")
-def conj(input: Operand) -> Any:
+@operation("ConjBackward0", name="conj", method=False)
+def _conj(input: Operand) -> Any:
+    return fnp.conj(input)
+
+
+def conj(input: Tensor) -> Tensor:
     """The complex conjugate; real tensors as they are."""
-    return fnp.conj(input) if input.dtype.kind == "c" else input
+    return _conj(input) if input.is_complex() else input
+
+
+def positive(input: Tensor) -> Tensor:
+    """input itself. Raises RuntimeError for booleans."""
+    if input._array.dtype == np.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
 
 
 @operation(promote="float", method=False)
 def complex(real: Operand, imag: Operand) -> Any:
     """real + i imag."""
-    return lax.complex(real, imag)
+    return lax.complex(*fnp.broadcast_arrays(real, imag))
 
 
-@operation("ComplexBackward0", promote="float", method=False)
+@operation(promote="float", method=False)
 def polar(abs: Operand, angle: Operand) -> Any:
     """abs * exp(i angle)."""
-    return lax.complex(abs * fnp.cos(angle), abs * fnp.sin(angle))
+    return lax.complex(*fnp.broadcast_arrays(abs * fnp.cos(angle), abs * fnp.sin(angle)))
 
 
 absolute, clip, fix, negative, arcsin, arccos, arctan = abs, clamp, trunc, neg, asin, acos, atan
@@ -197,3 +230,5 @@ for _name, _known in {
 }.items():  # fmt: skip
     setattr(Tensor, _name, getattr(Tensor, _known))
     setattr(Tensor, _name + "_", getattr(Tensor, _known + "_"))
+
+Tensor.conj, Tensor.positive = conj, positive  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ from typing import Any
 
 from funcgrad.torch.autograd.graph import saved_tensors_hooks
 from funcgrad.torch.modes import enable_grad, state
+from funcgrad.torch.ops.random import get_rng_state, set_rng_state
 from funcgrad.torch.tensor import Tensor
 
 
@@ -83,27 +84,23 @@ def checkpoint(
         raise NotImplementedError(
             "checkpoint: context_fn is not supported; use saved_tensors_hooks within the function."
         )
-    random_state = rng_state[0]() if preserve_rng_state and rng_state else None
+    random_state = get_rng_state() if preserve_rng_state else None
 
     def again() -> Any:
         if random_state is None:
             return function(*args, **kwargs)
-        before = rng_state[0]()
-        rng_state[1](random_state)
+        before = get_rng_state()
+        set_rng_state(random_state)
         try:
             return function(*args, **kwargs)
         finally:
-            rng_state[1](before)
+            set_rng_state(before)
 
     if not state.grad:
         return function(*args, **kwargs)
     frame = _Frame(again)
     with saved_tensors_hooks(frame.pack, frame.unpack):
         return function(*args, **kwargs)
-
-
-rng_state: list[Callable[..., Any]] = []
-"""What reads and what sets the state of the default generator; put here by the random operations."""
 
 
 def checkpoint_sequential(
