@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from benchmarks import compiled as compiled
 from benchmarks import core as core
 from benchmarks import first
+from benchmarks import loops as loops
 from benchmarks import networks as networks
 from benchmarks import optim as optim
 from benchmarks.harness import LIBRARIES, ROWS, Machine, Row, Time, installed, measure, measure_machine, rival

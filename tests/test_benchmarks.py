@@ -8,6 +8,7 @@ import pytest
 from benchmarks import compiled as compiled
 from benchmarks import core as core
 from benchmarks import harness
+from benchmarks import loops as loops
 from benchmarks import networks as networks
 from benchmarks.__main__ import main, report, text, verdict
 from benchmarks.harness import Row, Time, measure, rival, row

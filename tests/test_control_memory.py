@@ -201,7 +201,9 @@ def test_a_million_steps_stay_within_their_budget():
     want = fg.jit(fg.grad(lambda x: long_loop(x, length, None)))(x)
     for rule, most in (("2MB", 2_000_000), ("sqrt", 200_000)):
         f = fg.jit(fg.grad(lambda x: long_loop(x, length, rule)))
-        small = fg.jit(fg.grad(lambda x: long_loop(x, 500, "5kB" if rule == "2MB" else rule)))
+        short = lambda x, rule=rule: long_loop(x, 500, "5kB" if rule == "2MB" else rule)
+        fg.jit(fg.grad(lambda x, short=short: short(x)))(x)  # kernels that no disk has are compiled here
+        small = fg.jit(fg.grad(short))
         overhead = peak_of(small, x)
         assert overhead < 500_000
         assert peak_of(f, x) <= most + overhead, rule

@@ -150,6 +150,7 @@ OTHER_MEANINGS = {
     ("solve", "funcgrad/transforms/implicit.py"),
     ("scan", "funcgrad/api/control.py"),
     ("cond", "funcgrad/transforms/while_loop.py"),
+    ("cond", "funcgrad/transforms/loop.py"),
 }
 """(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the
 file where Linux says how much memory a group of processes may have; a value of

@@ -25,10 +25,13 @@ from funcgrad.ops.basics import convert, reshape
 from funcgrad.ops.shape import concatenate, slice_axis
 from funcgrad.transforms.budget_scan import budget_scan, segmented
 from funcgrad.transforms.conditional import cond as cond_op
+from funcgrad.transforms.loop import CARRY
 from funcgrad.transforms.scan import scan as scan_op
 from funcgrad.transforms.while_loop import while_ as while_op
 
 Fun = Callable[..., Any]
+COUNTED = 1 << 16
+"""Steps up to which the numbers of a fori_loop are an array that it goes over; above it they are counted in the carry."""
 NOTHING: Any = type("Nothing", (), {"__repr__": lambda self: "<nothing>"})()
 """The default of `operand`, which may be None."""
 
@@ -89,6 +92,7 @@ def _loop(fun: Fun, name: str, carry: Any, rest_trees: Sequence[tree.PyTreeDef],
                 first, second = [within(errors.typed_leaves(carry, kinds), inner) for kinds in (types, outs)]
                 raise errors.carry_type_error(name, first, second, _differ)
         if not changed:
+            traced.program.cache[CARRY] = carry_tree, bool(inner)
             return traced, leaves, carry_tree
 
 
@@ -139,6 +143,9 @@ def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: 
             checkpointing);
             xs, ys, their cotangents and the memory of single steps come on top, and `vmap` outside of the derivative keeps so
             much for each example. Values and derivatives of all orders are the same in every case.
+
+    Ctrl-C in a compiled loop is honoured within a second; the KeyboardInterrupt then has `carry`, the last completed one (a list of
+    its arrays where a transform made the loop), and `step`, how many steps were done. So it is for `while_loop` and `fori_loop`.
 
     Returns (last carry, ys). Raises TypeError for a carry that changes or a `checkpoint` of another kind, ValueError for sizes
     that differ or a budget that is too small for one step.
@@ -229,6 +236,10 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fun, init_val: Any, *, unroll: i
     if type(lower) is not Tracer and type(upper) is not Tracer:
         first, count = int(lower), max(int(upper) - int(lower), 0)
         dtype = np.result_type(*[np.asarray(b).dtype for b in (lower, upper)])
+        if count > COUNTED:
+            count_up = lambda s, _: ((s[0] + 1, body_fun(s[0], s[1])), None)  # noqa: E731
+            start = (dtype.type(first), init_val)
+            return _scan(count_up, start, None, count, False, rule, "fori_loop", "[1]")[0][1]
 
         def step(carry: Any, i: Any) -> tuple[Any, None]:
             return body_fun(i, carry), None

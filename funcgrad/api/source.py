@@ -253,10 +253,13 @@ class Body:
             if text is not None:
                 return text
         named = {k: literal_text(v) for k, v in params.items()}
-        found = helpers.inline(primitive.impl, args, named)
+        if primitive.plain is not None:
+            named["kinds"] = literal_text(tuple([(v.type.shape, v.type.dtype) for v in eq.outputs]))
+        impl = primitive.plain or primitive.impl
+        found = helpers.inline(impl, args, named)
         if found is not None:
             return found
-        call = helpers.reference(primitive.impl, primitive.name)
+        call = helpers.reference(impl, primitive.name)
         return f"{call}({', '.join([*args, *(f'{k}={v}' for k, v in named.items())])})"
 
     def _parameter(self, value: Any, kind: str, label: str | None) -> Any:

@@ -17,7 +17,7 @@ from funcgrad.api.source import Body, Module
 from funcgrad.api.source_text import dtype_text, literal_text, number_text
 from funcgrad.api.traced import Traced
 from funcgrad.compile import execute, numba_language
-from funcgrad.compile.executor import Executable, HostStep, NativeStep
+from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
 from funcgrad.compile.fuse import Kernel, Step
 from funcgrad.compile.layouts import COPY, Part
 from funcgrad.core.lowering import Layout
@@ -57,7 +57,7 @@ def kernel_module(traced: Traced, name: str, labels: Sequence[str]) -> str:
     texts = [
         e.text
         for s, e in zip(made.origins, made.entries, strict=True)
-        if isinstance(s, Kernel) and isinstance(e, NativeStep)
+        if isinstance(e, NativeStep) and (isinstance(s, Kernel) or e.loop is not None)
     ]
     language = numba_language.prelude(texts) + "\n\n" + RUNNING if texts else RUNNING
     imports, blocks = _split(language)
@@ -126,8 +126,7 @@ class _Schedule:
         for step in self.made.steps:
             # Of an equation with several steps, NumPy's text stands for all.
             entry = first[step]
-            if isinstance(step, Kernel):
-                assert isinstance(entry, NativeStep)
+            if isinstance(entry, NativeStep) and (isinstance(step, Kernel) or entry.loop is not None):
                 yield from self.native(entry)
             else:
                 yield from self.numpy(step, entry)
@@ -159,7 +158,7 @@ class _Schedule:
 
     # ---- NumPy ----
 
-    def numpy(self, step: Step, entry: NativeStep | HostStep) -> Iterator[str]:
+    def numpy(self, step: Step, entry: Entry) -> Iterator[str]:
         eq = step.equation
         for a in eq.inputs:
             if isinstance(a, Var):

@@ -30,6 +30,9 @@ I64 = ir.IntType(64)
 BOOL = ir.IntType(1)
 CONTRACT = ("contract",)
 ANY_ORDER = ("contract", "reassoc")
+SHORT = 8
+"""Iterations from which an inner loop over arrays on the stack is left to the vectoriser: unrolled before it, it would become
+gathers and scatters of the loop around it."""
 _lock = threading.Lock()
 _machine: list[Any] = []
 
@@ -104,7 +107,10 @@ def optimised_ir(text: str, symbol: str = "kernel") -> str:
 def assembly(module: ir.Module) -> str:
     """The text of a module, its loops marked as parallel where `_Builder.loop` asks for it: LLVM wants nodes that refer to
     themselves there, which llvmlite cannot make."""
-    text = str(module)
+    text = re.sub(
+        r'^(!\d+) = !\{ !"vector loop \d+" \}$', r'\1 = distinct !{ \1, !{ !"llvm.loop.unroll.disable" } }', str(module),
+        flags=re.MULTILINE,
+    )  # fmt: skip
     group = re.search(r'^(!\d+) = !\{ !"access group" \}$', text, re.MULTILINE)
     if group is None:
         return text
@@ -151,6 +157,7 @@ class _Builder:
                 assigned[name] = assigned.get(name, 0) + 1
             if isinstance(node, ast.Call) and node.func.id.startswith("store_"):  # type: ignore[attr-defined]
                 self.stored.add(node.args[0].id)  # type: ignore[attr-defined]
+        self.short = any(isinstance(n, ast.Name) and n.id.startswith("stack_") for n in ast.walk(function))
         self.mutable = {name for name, count in assigned.items() if count > 1}
         self.domain = self.module.add_metadata([ir.MetaDataString(self.module, "kernel")])
         loaded = {n.args[0].id for n in ast.walk(function) if _is_load(n)}  # type: ignore[attr-defined]
@@ -174,6 +181,10 @@ class _Builder:
                 self.assign(node.targets[0].id, self.expression(node.value))  # type: ignore[attr-defined]
             elif isinstance(node, ast.For):
                 self.loop(node)
+            elif isinstance(node, ast.While):
+                self.repeat(node)
+            elif isinstance(node, ast.If):
+                self.branch(node)
             elif isinstance(node, ast.Expr):
                 self.expression(node.value)
             else:
@@ -208,6 +219,30 @@ class _Builder:
             self.loops += 1
             mark = ir.MetaDataString(self.module, f"parallel loop {self.loops}")
             back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
+        elif self.short and _trips(first, last) >= SHORT and not any(isinstance(n, ast.For) for n in node.body):
+            self.loops += 1
+            mark = ir.MetaDataString(self.module, f"vector loop {self.loops}")
+            back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
+        self.b.position_at_end(after)
+
+    def repeat(self, node: ast.While) -> None:
+        head, inside, after = [self.b.append_basic_block(name) for name in ("while", "do", "end")]
+        self.b.branch(head)
+        self.b.position_at_end(head)
+        self.b.cbranch(self.expression(node.test).ref, inside, after)
+        self.b.position_at_end(inside)
+        self.statements(node.body)
+        self.b.branch(head)
+        self.b.position_at_end(after)
+
+    def branch(self, node: ast.If) -> None:
+        """A choice between statements; they give nothing but what they store."""
+        then, other, after = [self.b.append_basic_block(name) for name in ("then", "else", "end")]
+        self.b.cbranch(self.expression(node.test).ref, then, other)
+        for block, body in ((then, node.body), (other, node.orelse)):
+            self.b.position_at_end(block)
+            self.statements(body)
+            self.b.branch(after)
         self.b.position_at_end(after)
 
     # ---- expressions ----
@@ -266,6 +301,8 @@ class _Builder:
         if name == "word":
             return Value(self.b.load(self.b.gep(self.table, [args_index(nodes[1])])), "i64")
         args = [self.expression(n) for n in nodes]
+        if name.startswith("stack_"):
+            return self.stack(name[6:], args[0].ref)
         if name == "number":
             return Value(self.b.bitcast(args[0].ref, ir.DoubleType()), "f64")
         if name in KINDS:
@@ -319,7 +356,8 @@ class _Builder:
         index = self.expression(nodes[1])
         single = kind.split("x")[0]
         cell = ir.IntType(8) if kind == "b8" else kind_type(single)
-        base = self.b.inttoptr(self.values[pointer].ref, cell.as_pointer())
+        place = self.values[pointer]
+        base = place.ref if place.kind == "stack" else self.b.inttoptr(place.ref, cell.as_pointer())
         at = self.b.gep(base, [index.ref], inbounds=True)
         align = None
         if kind != single:
@@ -333,11 +371,22 @@ class _Builder:
         self.scope(self.b.store(ref, at, align=align), pointer)
         return value
 
+    def stack(self, kind: str, size: Any) -> Value:
+        """An array of the call's own."""
+        here = self.b.block
+        self.b.position_at_end(self.entry)
+        made = self.b.alloca(ir.IntType(8) if kind == "b8" else kind_type(kind), size)
+        made.align = 64
+        self.b.position_at_end(here)
+        return Value(made, "stack")
+
     def scope(self, access: Any, pointer: str) -> None:
         """Declares what an access meets: no other iteration, or at least no store through another pointer."""
         if self.group is not None:
             access.set_metadata("llvm.access.group", self.group)
             return
+        if pointer.startswith("start"):
+            return  # one of two arrays, chosen when the kernel runs
         if pointer in self.scopes:
             access.set_metadata("alias.scope", self.module.add_metadata([self.scopes[pointer]]))
         others = [s for name, s in self.scopes.items() if name != pointer]
@@ -398,6 +447,12 @@ class _Builder:
         if full not in self.module.globals:
             ir.Function(self.module, ir.FunctionType(kind, [kind] * len(args)), full)
         return Value(self.b.call(self.module.globals[full], [a.ref for a in args]), args[0].kind)
+
+
+def _trips(first: Value, last: Value) -> int:
+    """The iterations between bounds that are numbers of the text; 0 otherwise."""
+    known = isinstance(first.ref, ir.Constant) and isinstance(last.ref, ir.Constant)
+    return last.ref.constant - first.ref.constant if known else 0
 
 
 def _is_load(node: ast.AST) -> bool:

@@ -12,54 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import blas, native, routines, runtime
-from funcgrad.compile.emit import Emitted, emit
-from funcgrad.compile.fuse import Kernel, Step, fuse
-from funcgrad.compile.layouts import Lowered, resolve
-from funcgrad.compile.plan import ALIGNMENT, Memory, available_memory, plan_memory, too_large
+from funcgrad.compile import native, runtime
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan
+from funcgrad.compile.entries import Entry as Entry
+from funcgrad.compile.fuse import Kernel
+from funcgrad.compile.interruption import tell
+from funcgrad.compile.plan import ALIGNMENT, available_memory, too_large
 from funcgrad.compile.recycling import SMALLEST, Recycler
-from funcgrad.compile.simplify import simplify
+from funcgrad.compile.tables import Link, Patch, WordTable
 from funcgrad.core.array import Array
-from funcgrad.core.lowering import Contraction, Layout, Routine
+from funcgrad.core.lowering import Layout
 from funcgrad.core.program import Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType
 
 KEEP_LOCK = 20_000.0
 """Work up to which a program runs with the interpreter's lock held."""
-GRAIN_WORK = 60_000.0
-"""Rough cost (in additions) of a piece of a range: about ten microseconds."""
 LARGE = 1 << 28
 """Bytes from which a frame is made only after a look at how much memory is left: the system grants more than it has."""
-
-
-@dataclass(eq=False)
-class NativeStep:
-    """A kernel with its range: `words` behind the pointers of its table. `text` is its source."""
-
-    text: str
-    pointers: list[tuple[Var, int]]
-    words: list[int]
-    units: int
-    grain: int
-    reads: list[Var]
-    writes: list[Var]
-    label: str
-    work: float = 0.0
-    places: dict[Var, set[tuple[int, tuple[int, ...]]]] | None = None
-    """For a kernel without reductions: from where and along which strides it goes through each buffer."""
-
-
-@dataclass(eq=False)
-class HostStep:
-    """An equation that NumPy runs: reads and writes arrays of the frame."""
-
-    equation: Equation
-    reads: list[Var]
-    writes: list[Var]
-    label: str
-
-
-Entry = NativeStep | HostStep
 
 
 @dataclass(eq=False)
@@ -70,12 +39,8 @@ class Frame:
     arena: np.ndarray
     address: int
     arrays: dict[Var, np.ndarray]
-    keep: list[Any] = field(default_factory=list)
-
-
-def _bits(values: Sequence[Any]) -> list[int]:
-    """Ints and floats as 64-bit words."""
-    return [int(np.float64(v).view(np.int64)) if isinstance(v, float) else int(v) for v in values]
+    loops: dict[ControlStep | NativeStep, tuple[int, int]] = field(default_factory=dict)
+    """Where the words of each loop are (tables.py)."""
 
 
 class Executable:
@@ -84,103 +49,33 @@ class Executable:
     def __init__(self, program: Program, load: bool = True):
         """`load=False` leaves out the machine code, for `load` to get later."""
         self.program = program
-        self.simplified = simplify(program)
-        self.lowered: Lowered = resolve(self.simplified)
-        self.steps: list[Step] = fuse(self.lowered)
-        made = [(s, e) for s in self.steps for e in self._entries(s)]
-        self.entries: list[Entry] = [e for _, e in made]
-        self.origins: list[Step] = [s for s, _ in made]
-        self.inputs = list(self.simplified.inputs)
-        self.outputs = list(self.lowered.outputs)
-        self.constants = {v: np.ascontiguousarray(c).reshape(np.shape(c)) for v, c in self.simplified.constants}
-        fixed = {*self.inputs, *self.outputs, *self.constants}
-        self.memory: Memory = plan_memory([(e.reads, e.writes) for e in self.entries], fixed)
-        self.host = any(isinstance(e, HostStep) for e in self.entries)
+        self.plan = plan = Plan(program)
+        self.simplified, self.lowered, self.steps, self.entries = (
+            plan.simplified,
+            plan.lowered,
+            plan.steps,
+            plan.entries,
+        )
+        self.inputs, self.outputs, self.constants, self.memory = plan.inputs, plan.outputs, plan.constants, plan.memory
+        self.host, self.origins = plan.host, plan.origins
         self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
         self.frames: list[Frame] = []
         if load:
             self.load()
 
     def texts(self) -> list[str]:
-        """The sources of the kernels, each once."""
-        return list(dict.fromkeys(e.text for e in self.entries if isinstance(e, NativeStep)))
+        """The sources of the kernels, each once, those of loops' bodies included."""
+        return list(dict.fromkeys(e.text for e in self.plan.natives()))
 
     def load(self) -> None:
         """Gets the machine code: known to this process, from disk, or compiled now."""
-        self.addresses = [
-            native.kernel_address(e.text, e.label) if isinstance(e, NativeStep) else 0 for e in self.entries
-        ]
         found = native.native()
         assert found is not None
         self.runtime = found
-        if any(isinstance(e, NativeStep) and e.units > e.grain for e in self.entries):
+        self.plan.load(found)
+        self.addresses = self.plan.addresses
+        if any(e.units > e.grain > 0 for e in self.plan.natives()):
             found.start_pool()
-
-    # ---- steps to entries ----
-
-    def _entries(self, step: Step) -> list[Entry]:
-        eq = step.equation
-        if not isinstance(step, Kernel) and isinstance(eq.primitive.kernel, Routine) and eq not in self.lowered.host:
-            inputs = [a for a in eq.inputs if isinstance(a, Var)]
-            found = routines.lower(eq.primitive.kernel, eq.params, inputs, eq.outputs)
-            if found is not None:
-                # An input may be a reshaped view of what lies in memory.
-                base = {a: b for a in inputs if isinstance(b := self.lowered.sources[a].base, Var)}
-                return [
-                    NativeStep(
-                        r.text, [(base.get(v, v), 0) for v in r.pointers], _bits(r.words), r.units,
-                        max(int(GRAIN_WORK / max(r.work, 1.0)), 1), [base.get(v, v) for v in r.reads], r.writes, r.label,
-                        r.work * r.units,
-                    )
-                    for r in found
-                ]  # fmt: skip
-        return [self._entry(step)]
-
-    def _entry(self, step: Step) -> Entry:
-        if isinstance(step, Kernel):
-            return self._kernel(step)
-        eq = step.equation
-        if isinstance(eq.primitive.kernel, Contraction) and eq not in self.lowered.host:
-            found = self._product(eq)
-            if found is not None:
-                return found
-        reads = [
-            p.base for a in eq.inputs if isinstance(a, Var) and isinstance((p := self.lowered.sources[a]).base, Var)
-        ]
-        return HostStep(eq, reads, list(eq.outputs), eq.primitive.name)
-
-    def _kernel(self, k: Kernel) -> NativeStep:
-        made: Emitted = emit(k, self.lowered)
-        written = {self.lowered.targets.get(v, (v, None))[0] for v in k.stored}
-        bases = [a.base for a in made.pointers]
-        grain = max(int(GRAIN_WORK / max(made.work, 1.0)), 1)
-        grain = -(-grain // made.multiple) * made.multiple
-        places: dict[Var, set[tuple[int, tuple[int, ...]]]] = {}
-        for a in made.pointers:
-            places.setdefault(a.base, set()).add((a.offset, a.strides))
-        return NativeStep(
-            made.text, [(a.base, a.offset * a.dtype.itemsize) for a in made.pointers], _bits(made.words), made.units, grain,
-            [b for b in bases if b not in written], list(written), _label(k), made.work * made.units,
-            places if k.reduced is None else None,
-        )  # fmt: skip
-
-    def _product(self, eq: Equation) -> NativeStep | None:
-        a, b = [self.lowered.sources[x] for x in eq.inputs if isinstance(x, Var)]
-        out = eq.outputs[0]
-        if a.layout is None or b.layout is None or not isinstance(a.base, Var) or not isinstance(b.base, Var):
-            return None
-        kind = f"f{8 * out.type.dtype.itemsize}"
-        if not blas.gemm_address(kind):
-            return None
-        found = blas.product(kind, a.layout, b.layout, eq.params["dims"])
-        if found is None:
-            return None
-        size = out.type.dtype.itemsize
-        text = blas.SOURCE.format(kind=kind, size=size)
-        pointers = [(a.base, a.layout.offset * size), (b.base, b.layout.offset * size), (out, 0)]
-        grain = max(int(GRAIN_WORK / max(found.work, 1.0)), 1)
-        return NativeStep(text, pointers, _bits(found.words), found.units, grain, [a.base, b.base], [out], "gemm",
-                          found.work * found.units)  # fmt: skip
 
     # ---- frames ----
 
@@ -200,53 +95,30 @@ class Executable:
         arena = self._arena()
         base = arena.ctypes.data
         place = {v: base + at for v, at in self.memory.places.items()}
-        place.update({v: c.ctypes.data for v, c in self.constants.items()})
         number = {v: i for i, v in enumerate(self.inputs)}
         number.update({v: len(self.inputs) + i for i, v in enumerate(self.outputs)})
-        natives = [(e, f) for e, f in zip(self.entries, self.addresses, strict=True) if isinstance(e, NativeStep)]
-        tables = sum(len(e.pointers) + len(e.words) for e, _ in natives)
-        patches = sum(v in number for e, _ in natives for v, _ in e.pointers)
-        sizes = [v.type.shape for v in self.inputs]
-        total = runtime.FRAME_WORDS + tables + 4 * len(natives) + 3 * patches + 5 * len(sizes) + sum(map(len, sizes))
-        words = np.zeros(total, np.int64)
-        address = words.ctypes.data
-        steps_at = runtime.FRAME_WORDS
-        table_at = steps_at + 4 * len(natives)
-        patch_at = table_at + tables
-        check_at = patch_at + 3 * patches
-        size_at = check_at + 5 * len(sizes)
-        words[: runtime.FRAME_WORDS][:7] = [
-            self.runtime.cell.ctypes.data, address + 8 * patch_at, patches, address + 8 * steps_at, len(natives),
-            address + 8 * check_at, len(sizes),
-        ]  # fmt: skip
-        long = len(natives) > 64 or any(e.units > e.grain for e, _ in natives)
-        words[9:13] = [int(long), self.runtime.plain, self.runtime.own, len(self.inputs) + len(self.outputs)]
-        for n, (entry, function) in enumerate(natives):
-            words[steps_at + 4 * n : steps_at + 4 * n + 4] = [
-                function,
-                address + 8 * table_at,
-                entry.units,
-                entry.grain,
-            ]
-            for v, offset in entry.pointers:
-                if v in number:
-                    words[patch_at : patch_at + 3] = [address + 8 * table_at, number[v], offset]
-                    patch_at += 3
-                else:
-                    words[table_at] = place[v] + offset
-                table_at += 1
-            words[table_at : table_at + len(entry.words)] = entry.words
-            table_at += len(entry.words)
+        table = WordTable()
+        head = table.add([0] * runtime.FRAME_WORDS)
+        patches: list[Patch] = []
+        steps = table.steps(self.plan, place, number, patches)
+        patch_at = table.patches(patches)
+        checks = table.add([0] * (runtime.CHECK_WORDS * len(self.inputs)))
         for n, v in enumerate(self.inputs):
-            shape = v.type.shape
-            words[check_at + 5 * n : check_at + 5 * n + 4] = [n, id(v.type.dtype), len(shape), address + 8 * size_at]
-            words[size_at : size_at + len(shape)] = shape
-            size_at += len(shape)
+            sizes = table.add(v.type.shape)
+            table.set(checks + runtime.CHECK_WORDS * n, [n, id(v.type.dtype), v.type.ndim, Link(sizes)])
+        natives = [e for e in self.entries if not isinstance(e, HostStep)]
+        long = len(natives) > 64 or any(not isinstance(e, NativeStep) or e.units > abs(e.grain) for e in natives)
+        table.set(head, [
+            self.runtime.cell.ctypes.data, Link(patch_at), len(patches), Link(steps), len(natives), Link(checks),
+            len(self.inputs), 0, 0, int(long), self.runtime.plain, self.runtime.own, len(self.inputs) + len(self.outputs),
+        ])  # fmt: skip
+        words = table.array()
+        address = words.ctypes.data
         arrays = dict(self.constants)
         for v, at in self.memory.places.items():
             stop = at + v.type.size * v.type.dtype.itemsize
             arrays[v] = arena[at:stop].view(v.type.dtype).reshape(v.type.shape)
-        return Frame(words, arena, address, arrays)
+        return Frame(words, arena, address, arrays, table.loops)
 
     def _arena(self) -> np.ndarray:
         need = self.memory.size + sum(v.type.size * v.type.dtype.itemsize for v in self.outputs)
@@ -328,7 +200,7 @@ class Executable:
         frames, empty, makers = self.frames, np.empty, self.outs
         resume, count, arity = self._resume, len(self.entries), len(self.inputs)
         # A short program keeps the interpreter's lock: giving it up and taking it again costs more than the work.
-        work = sum(e.work for e in self.entries if isinstance(e, NativeStep))
+        work = sum(e.work for e in self.entries if not isinstance(e, HostStep))
         run = self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
 
         reuse = self.reusable(donated) if donated else {}
@@ -343,7 +215,11 @@ class Executable:
                     frame = frames.pop()
                 except IndexError:
                     frame = self._new_frame()
-                code = run(frame.address, (*arrays, out))
+                try:
+                    code = run(frame.address, (*arrays, out))
+                except KeyboardInterrupt as error:
+                    tell(error, self.plan, frame.words, frame.loops)
+                    raise
                 if code == 2:
                     resume(frame, count)
                 frames.append(frame)
@@ -362,7 +238,11 @@ class Executable:
                 frame = frames.pop()
             except IndexError:
                 frame = self._new_frame()
-            code = run(frame.address, arrays + outs)
+            try:
+                code = run(frame.address, arrays + outs)
+            except KeyboardInterrupt as error:
+                tell(error, self.plan, frame.words, frame.loops)
+                raise
             if code == 2:
                 resume(frame, count)
             frames.append(frame)
@@ -384,8 +264,12 @@ class Executable:
 
     def _resume(self, frame: Frame, last: int) -> None:
         # Between these calls Python's signal handlers run.
-        while self.runtime.steps(frame.address, last) == 2:
-            pass
+        try:
+            while self.runtime.steps(frame.address, last) == 2:
+                pass
+        except KeyboardInterrupt as error:
+            tell(error, self.plan, frame.words, frame.loops)
+            raise
 
     def _run_all(self, frame: Frame, arrays: Sequence[np.ndarray]) -> None:
         """Native stretches and host calls in turn."""
@@ -397,7 +281,7 @@ class Executable:
         pending = 0
         with np.errstate(all="ignore"):
             for entry in self.entries:
-                if isinstance(entry, NativeStep):
+                if not isinstance(entry, HostStep):
                     pending += 1
                     continue
                 if pending:
@@ -468,7 +352,3 @@ def _c_order(layout: Layout) -> bool:
             return False
         expected *= n
     return True
-
-
-def _label(k: Kernel) -> str:
-    return "+".join(dict.fromkeys(eq.primitive.name for eq in k.members))

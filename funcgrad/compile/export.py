@@ -21,7 +21,8 @@ import numpy as np
 
 from funcgrad.compile import build, locks, native
 from funcgrad.compile.assembly import load_pointer, load_word
-from funcgrad.compile.executor import Executable, HostStep, NativeStep
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep
+from funcgrad.compile.executor import Executable
 
 HEADER_WORDS = 9
 STACK_BYTES = 32768
@@ -177,7 +178,7 @@ class Export:
 
     def __init__(self, executable: Executable, name: str):
         self.name = name
-        hosts = sorted({e.label for e in executable.entries if isinstance(e, HostStep)})
+        hosts = sorted({e.label for e in executable.entries if isinstance(e, (HostStep, ControlStep))})
         if hosts:
             raise NotImplementedError(
                 f"{self.name} cannot be called from compiled code: {', '.join(map(repr, hosts))} "

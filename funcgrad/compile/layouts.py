@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.lowering import Assembly, Contraction, Layout, Pointwise, Reduction, Routine, View
+from funcgrad.core.lowering import Assembly, Choice, Contraction, Layout, Loop, Pointwise, Reduction, Routine, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType, array_type
 from funcgrad.ops.basics import reshape
-from funcgrad.ops.views import contiguous
+from funcgrad.ops.views import contiguous, is_contiguous
 
 COPY = Primitive(
     "copy", lambda x: np.array(x), lambda x: array_type(x.shape, x.dtype), kernel=Pointwise("{0}", kinds="fiubc")
@@ -106,6 +106,9 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
     inputs = tuple([renamed.get(a, a) if isinstance(a, Var) else a for a in eq.inputs])
     eq = Equation(eq.primitive, inputs, eq.params, eq.outputs, eq.source)
     kernel = eq.primitive.kernel
+    if isinstance(kernel, (Loop, Choice)):
+        eq = _control(low, eq, kernel)
+        inputs = eq.inputs
     types = [a.type for a in (*inputs, *eq.outputs)]
     if isinstance(kernel, Reduction) and all(inputs[0].type.shape[i] == 1 for i in eq.params["axes"]):
         eq = Equation(reshape, inputs, {"shape": eq.outputs[0].type.shape}, eq.outputs, eq.source)
@@ -124,7 +127,7 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
         )
         or (isinstance(kernel, Contraction) and not _is_blas(eq))
         or (isinstance(kernel, Routine) and any(isinstance(a, Literal) for a in inputs))
-        or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly, Routine))
+        or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly, Loop, Choice, Routine))
     )
     if isinstance(kernel, Routine) and not host:
         inputs = tuple([_in_order(low, a) for a in inputs])
@@ -141,6 +144,27 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
     low.equations.append(eq)
     for v in eq.outputs:
         low.sources[v] = Part(v, contiguous(v.type.shape))
+
+
+def _control(low: Lowered, eq: Equation, kernel: Loop | Choice) -> Equation:
+    """A loop or choice whose arguments lie in C order with the types that its Program declares: copies where they do not."""
+    if isinstance(kernel, Choice):
+        wanted = [array_type((), np.dtype(np.int64)), *eq.params["programs"][0].in_types]
+    else:
+        first = eq.params["consts"] + eq.params["carry"]
+        inner = eq.params["program"].in_types
+        wanted = [*inner[:first], *[array_type((eq.params["length"], *t.shape), t.dtype) for t in inner[first:]]]
+        if eq.params["length"] is None:
+            wanted.append(array_type((), np.dtype(bool)))
+    args: list[Atom] = []
+    for a, kind in zip(eq.inputs, wanted, strict=True):
+        part = low.sources[a] if isinstance(a, Var) else None
+        fits = (
+            part is not None and isinstance(part.base, Var) and a.type.dtype == kind.dtype and a.type.size
+            and part.layout is not None and is_contiguous(part.layout)
+        )  # fmt: skip
+        args.append(a if fits else _copy(low, a, kind))
+    return Equation(eq.primitive, tuple(args), eq.params, eq.outputs, eq.source)
 
 
 def compute_dtype(kernel: Pointwise, eq: Equation) -> np.dtype:

@@ -5,6 +5,7 @@ Only equations whose nan reaches the result are blamed: a nan that `where` masks
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.lowering import Inline
+from funcgrad.core.lowering import Inline, Loop
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
-from funcgrad.core.tracing import source_text
+from funcgrad.core.tracing import run, source_text
 
 
 def has_nan(value: Any) -> bool:
@@ -121,4 +122,24 @@ def _search(program: Program, values: Sequence[Any]) -> tuple[_Blame | None, boo
     kernel = blamed.primitive.kernel
     inner = kernel.program(blamed.params) if isinstance(kernel, Inline) else None
     deeper = _search(inner, inputs)[0] if inner is not None else None
+    if isinstance(kernel, Loop):
+        deeper = _search_steps(blamed.params, inputs)
     return deeper or _Blame(blamed, inputs), known
+
+
+def _search_steps(params: dict[str, Any], values: Sequence[Any]) -> _Blame | None:
+    """The equation to blame in the first step of a loop that makes a nan."""
+    body, consts, carry, length = params["program"], params["consts"], params["carry"], params["length"]
+    fixed, state, xs = values[:consts], list(values[consts : consts + carry]), values[consts + carry :]
+    going = bool(xs[-1]) if length is None else True
+    numbers = itertools.count() if length is None else range(length)
+    for i in reversed(numbers) if isinstance(numbers, range) and params["reverse"] else numbers:
+        if not going:
+            return None
+        given = [*fixed, *state, *([np.asarray(x)[i] for x in xs] if length is not None else [])]
+        blame, known = _search(body, given)
+        if blame is not None or known:
+            return blame
+        outs = run(body, *given)
+        state, going = list(outs[:carry]), bool(outs[carry]) if length is None else True
+    return None

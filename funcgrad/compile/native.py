@@ -145,6 +145,7 @@ class Runtime:
         self.run_locked = ctypes.PYFUNCTYPE(c_int, c_int, c_any)(run)
         self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any)(engine.get_function_address("fg_bind"))
         self.steps = ctypes.CFUNCTYPE(c_int, c_int, c_int)(engine.get_function_address("fg_steps"))
+        self.loop, self.switch = [engine.get_function_address(name) for name in ("fg_loop", "fg_switch")]
         self._init = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_init"))
         self._stop = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_stop"))
         self._worker = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_worker"))

@@ -57,6 +57,22 @@ def storer(kind):
     return store
 
 
+def stacker(kind):
+    @intrinsic(prefer_literal=True)
+    def stack(typing, size):
+        count = size.literal_value
+
+        def code(context, builder, signature, args):
+            with builder.goto_entry_block():
+                made = builder.alloca(context.get_data_type(kind), ir.IntType(64)(count))
+                made.align = 64
+                return builder.ptrtoint(made, ir.IntType(64))
+
+        return types.int64(size), code
+
+    return stack
+
+
 def unary(name):
     @intrinsic
     def function(typing, x):
@@ -184,6 +200,8 @@ def _define(name: str, mathematics: dict[str, None], blocks: dict[str, str]) -> 
     elif base in ("load", "store"):
         maker = "loader" if base == "load" else "storer"
         blocks[name] = f"{name} = {maker}(types.{kind_name(kind)})"
+    elif base == "stack":
+        blocks[name] = f"{name} = stacker(types.{kind_name(kind)})"
     elif base == "gemm":
         blocks[name] = GEMM.format(kind=kind, kind_type=kind_name(kind))
     elif base == "fmod":

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
+from funcgrad.compile.entries import ControlStep, Entry, HostStep, NativeStep, Plan
+from funcgrad.compile.executor import Executable
 from funcgrad.compile.fuse import Kernel, Step, span
 from funcgrad.core.lowering import Pointwise, Routine
 from funcgrad.core.program import Var
@@ -25,10 +26,10 @@ from funcgrad.core.program import Var
 class StepReport:
     """One step of a schedule.
 
-    kind: "kernel", "gemm" or "host"; title: as it is printed; kernel: the name of its text (k0, k1, ...), empty for a host call;
-    reads, writes: the buffers by name and type; units, grain: its range and the pieces that threads share; bytes: of all its
-    buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, about that for one of several kernels of a
-    convolution or of attention, 0 for a host call.
+    kind: "kernel", "gemm", "loop", "choice" or "host"; title: as it is printed; kernel: the name of its text (k0, k1, ...),
+    empty for a host call; reads, writes: the buffers by name and type; units, grain: its range and the pieces that threads
+    share; bytes: of all its buffers; flops: 2mnk for a product, cost in additions times elements for a kernel, about that for
+    one of several kernels of a convolution or of attention, 0 for a host call.
     """
 
     kind: str
@@ -40,8 +41,13 @@ class StepReport:
     grain: int
     bytes: int
     flops: float
+    bodies: tuple[str, ...] = ()
+    """The schedules inside of a loop or a choice."""
 
     def __str__(self) -> str:
+        if self.bodies:
+            head = f"{self.title}: {', '.join(self.reads) or 'nothing'} -> {', '.join(self.writes) or 'nothing'}"
+            return "\n".join([head, *["       " + line for body in self.bodies for line in body.split("\n")]])
         text = f"{self.title}: {', '.join(self.reads) or 'nothing'} -> {', '.join(self.writes) or 'nothing'}"
         return text if self.kind == "host" else f"{text}  ({self.units} units, grain {self.grain})"
 
@@ -61,16 +67,16 @@ class Schedule:
 
 def schedule(compiled: Executable) -> Schedule:
     """The report of a compiled Program."""
-    names = _buffer_names(compiled)
+    names = _buffer_names(compiled.plan)
     kernels: dict[str, str] = {}
-    for e in compiled.entries:
-        if isinstance(e, NativeStep) and e.text not in kernels:
+    for e in compiled.plan.natives():
+        if e.text not in kernels:
             kernels[e.text] = f"k{len(kernels)}"
     steps = [_step(e, s, names, kernels) for e, s in zip(compiled.entries, compiled.origins, strict=True)]
     return Schedule(tuple(steps), {name: text for text, name in kernels.items()}, compiled.memory.size)
 
 
-def _buffer_names(compiled: Executable) -> dict[Var, str]:
+def _buffer_names(compiled: Plan) -> dict[Var, str]:
     """in0, out0, const0 and, in the arena, b0 with its place."""
     names: dict[Var, str] = {}
     for word, group in (("const", compiled.constants), ("in", compiled.inputs), ("out", compiled.outputs)):
@@ -86,10 +92,15 @@ def _step(entry: Entry, step: Step, names: dict[Var, str], kernels: dict[str, st
     size = sum(v.type.size * v.type.dtype.itemsize for v in {*entry.reads, *entry.writes})
     if isinstance(entry, HostStep):
         return StepReport("host", f"host call: {entry.label}", "", reads, writes, 1, 1, size, 0.0)
+    if isinstance(entry, ControlStep):
+        return _nested(entry, reads, writes, size, kernels)
     kernel = kernels[entry.text]
     if isinstance(step, Kernel):
         title = f"kernel {kernel} {entry.label}"
         return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, _operations(step))
+    if entry.loop is not None:
+        title = f"kernel {kernel} {entry.label}{f' of {entry.units} steps' if entry.grain < 0 else ''}"
+        return StepReport("kernel", title, kernel, reads, writes, entry.units, abs(entry.grain), size, entry.work)
     if isinstance(step.equation.primitive.kernel, Routine):
         title = f"{step.equation.primitive.name}: {entry.label} by {kernel}"
         return StepReport("kernel", title, kernel, reads, writes, entry.units, entry.grain, size, 16 * entry.work)
@@ -97,6 +108,25 @@ def _step(entry: Entry, step: Step, names: dict[Var, str], kernels: dict[str, st
     title = f"gemm {f'{batch} x ' if batch != 1 else ''}({m} x {n} x {k}) by {kernel}"
     flops = 2.0 * batch * m * n * k
     return StepReport("gemm", title, kernel, reads, writes, entry.units, entry.grain, size, flops)
+
+
+def _nested(entry: ControlStep, reads: tuple[str, ...], writes: tuple[str, ...], size: int,
+            kernels: dict[str, str]) -> StepReport:  # fmt: skip
+    """A loop or a choice, with the schedules of its bodies."""
+    bodies = []
+    flops = 0.0
+    for number, body in enumerate(entry.bodies):
+        names = _buffer_names(body)
+        steps = [_step(e, s, names, kernels) for e, s in zip(body.entries, body.origins, strict=True)]
+        head = [] if entry.is_loop else [f"branch {number}:"]
+        bodies.append("\n".join([*head, *[f"{n:3}  {step}" for n, step in enumerate(steps)]]))
+        flops = max(flops, sum(step.flops for step in steps))
+    if not entry.is_loop:
+        title = f"choice {entry.label} of {len(bodies)}"
+        return StepReport("choice", title, "", reads, writes, 1, 1, size, flops, tuple(bodies))
+    length = entry.equation.params["length"]
+    title = f"loop {entry.label} {'while its condition holds' if length is None else f'of {length} steps'}"
+    return StepReport("loop", title, "", reads, writes, length or 1, 1, size, flops * (length or 1), tuple(bodies))
 
 
 def product_sizes(entry: NativeStep) -> tuple[int, int, int, int]:

@@ -19,7 +19,23 @@ FRAME_WORDS = 13
 """pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
 the two types of arrays that need no conversion, how many arrays a call binds."""
 STEP_WORDS = 4
-"""kernel, table, units, grain."""
+"""kernel, table, units, grain. A negative grain: pieces in order, one after the other. Zero: a loop or a choice; its kernel is
+`fg_loop` or `fg_switch`, its table a block of more steps."""
+BLOCK_WORDS = 11
+"""steps, step count, step, position, roles, role count, patches, patch count, slots, roles and patches that only the first
+iteration needs. A patch here has the number of a slot instead of an array's."""
+ROLE_WORDS = 4
+"""What an input or output of a block is in iteration i, for the slot that it fills: (0, address of a pointer, bytes per slice);
+(1, address of the first carry's pointer, two buffers): what iteration i - 1 wrote; (2, any address, two buffers): where it
+writes."""
+LOOP_WORDS = 20
+"""a block, then iteration, length, whether it is inside one, mask of the iterations after which the clock is read, address of the
+first condition's pointer (0: none), address of the condition that iterations write, finals, final count, whether slices go
+backwards."""
+FINAL_WORDS = 5
+"""addresses of the pointers to the result and to the first carry, two buffers, bytes."""
+SWITCH_WORDS = 4
+"""pointer to the index, branch count, chosen branch, whether it is inside; then the addresses of the blocks."""
 PATCH_WORDS = 3
 """address of the word to set, number of the array, bytes to add to its data pointer."""
 CHECK_WORDS = 5
@@ -38,6 +54,7 @@ declare i32 @pthread_cond_wait(ptr, ptr)
 declare i32 @pthread_cond_broadcast(ptr)
 declare i32 @clock_gettime(i32, ptr)
 declare i32 @sched_yield()
+declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)
 
 define i64 @fg_now() nounwind {
   %t = alloca [2 x i64]
@@ -160,9 +177,13 @@ quit:
   ret void
 }
 
-; One step from unit `from` on. Gives the unit at which it stopped: `units` if it is done.
-define internal i64 @fg_step(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %from, i64 %deadline) nounwind {
+; One step from unit `from` on. Gives the unit at which it stopped: `units` if it is done. A negative grain: its pieces depend
+; on each other, in order.
+define internal i64 @fg_step(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %size, i64 %from, i64 %deadline) nounwind {
 entry:
+  %chain = icmp slt i64 %size, 0
+  %positive = sub i64 0, %size
+  %grain = select i1 %chain, i64 %positive, i64 %size
   %rest = sub i64 %units, %from
   %whole = icmp sle i64 %rest, %grain
   br i1 %whole, label %single, label %several
@@ -171,7 +192,8 @@ single:
   ret i64 %units
 several:
   %nopool = icmp eq ptr %pool, null
-  br i1 %nopool, label %serial, label %ask
+  %alone0 = or i1 %nopool, %chain
+  br i1 %alone0, label %serial, label %ask
 ask:
 """
     + _word("threads", "%pool", 43)
@@ -355,34 +377,17 @@ bad:
   ret i64 1
 }
 
-; Runs the steps [first, last) of a bound frame from its position on.
-define i64 @fg_steps(ptr %frame, i64 %last) nounwind {
+; Runs steps from the position (step, unit) at `pos` on until the one numbered `last`. Gives 2 if it was late, else 0.
+define internal i64 @fg_sequence(ptr %pool, ptr %steps, i64 %last, ptr %pos, i64 %deadline) nounwind {
 entry:
-"""
-    + _pointer("cell", "%frame", 0)
-    + """
-  %pool = load ptr, ptr %cell
-"""
-    + _pointer("steps", "%frame", 3)
-    + _word("first", "%frame", 7)
-    + _word("from0", "%frame", 8)
-    + """
+  %first = load i64, ptr %pos
+  %unit.p = getelementptr i64, ptr %pos, i64 1
+  %from0 = load i64, ptr %unit.p
   %any = icmp slt i64 %first, %last
-  br i1 %any, label %start, label %done
-start:
-"""
-    + _word("watch", "%frame", 9)
-    + """
-  %watched = icmp ne i64 %watch, 0
-  br i1 %watched, label %time0, label %step
-time0:
-  %begin = call i64 @fg_now()
-  %deadline0 = add i64 %begin, 100000000
-  br label %step
+  br i1 %any, label %step, label %done
 step:
-  %s = phi i64 [ %first, %start ], [ %first, %time0 ], [ %s1, %look ], [ %s1, %clock ]
-  %from = phi i64 [ %from0, %start ], [ %from0, %time0 ], [ 0, %look ], [ 0, %clock ]
-  %deadline = phi i64 [ 9223372036854775807, %start ], [ %deadline0, %time0 ], [ %deadline, %look ], [ %deadline, %clock ]
+  %s = phi i64 [ %first, %entry ], [ %s1, %look ], [ %s1, %clock ]
+  %from = phi i64 [ %from0, %entry ], [ 0, %look ], [ 0, %clock ]
   %so = mul i64 %s, 4
   %sp = getelementptr i64, ptr %steps, i64 %so
 """
@@ -391,8 +396,15 @@ step:
     + _word("units", "%sp", 2)
     + _word("grain", "%sp", 3)
     + """
-  %at = call i64 @fg_step(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %from, i64 %deadline)
-  %whole = icmp sge i64 %at, %units
+  %control = icmp eq i64 %grain, 0
+  br i1 %control, label %nested, label %plain
+nested:
+  %stopped = call i64 %kernel(ptr %pool, ptr %table, i64 %deadline)
+  %inner = icmp eq i64 %stopped, 0
+  br i1 %inner, label %next, label %later
+plain:
+  %reached = call i64 @fg_step(ptr %pool, ptr %kernel, ptr %table, i64 %units, i64 %grain, i64 %from, i64 %deadline)
+  %whole = icmp sge i64 %reached, %units
   br i1 %whole, label %next, label %later
 next:
   %s1 = add i64 %s, 1
@@ -407,23 +419,257 @@ clock:
   %late = icmp sgt i64 %now, %deadline
   br i1 %late, label %between, label %step
 between:
-  %b7 = getelementptr i64, ptr %frame, i64 7
-  store i64 %s1, ptr %b7
-  %b8 = getelementptr i64, ptr %frame, i64 8
-  store i64 0, ptr %b8
+  store i64 %s1, ptr %pos
+  store i64 0, ptr %unit.p
   ret i64 2
 later:
-  %l7 = getelementptr i64, ptr %frame, i64 7
-  store i64 %s, ptr %l7
-  %l8 = getelementptr i64, ptr %frame, i64 8
-  store i64 %at, ptr %l8
+  %at = phi i64 [ 0, %nested ], [ %reached, %plain ]
+  store i64 %s, ptr %pos
+  store i64 %at, ptr %unit.p
   ret i64 2
 done:
-  %d7 = getelementptr i64, ptr %frame, i64 7
-  store i64 %last, ptr %d7
-  %d8 = getelementptr i64, ptr %frame, i64 8
-  store i64 0, ptr %d8
+  store i64 %last, ptr %pos
+  store i64 0, ptr %unit.p
   ret i64 0
+}
+
+; Writes the places of a block's inputs and outputs in iteration i (slice number at) into the tables of its steps.
+define internal void @fg_enter(ptr %block, i64 %i, i64 %at) nounwind {
+entry:
+"""
+    + _pointer("roles", "%block", 4)
+    + _word("nrole", "%block", 5)
+    + _pointer("patches", "%block", 6)
+    + _word("npatch", "%block", 7)
+    + _pointer("slots", "%block", 8)
+    + _word("crole", "%block", 9)
+    + _word("cpatch", "%block", 10)
+    + """
+  %begin = icmp eq i64 %i, 0
+  %r0 = select i1 %begin, i64 0, i64 %crole
+  %p0 = select i1 %begin, i64 0, i64 %cpatch
+  %anyrole = icmp slt i64 %r0, %nrole
+  br i1 %anyrole, label %role, label %bind
+role:
+  %r = phi i64 [ %r0, %entry ], [ %r1, %role ]
+  %ro = mul i64 %r, 4
+  %rp = getelementptr i64, ptr %roles, i64 %ro
+"""
+    + _word("kind", "%rp", 0)
+    + _pointer("source", "%rp", 1)
+    + _word("b", "%rp", 2)
+    + _word("c", "%rp", 3)
+    + """
+  %given = load i64, ptr %source
+  %step = mul i64 %at, %b
+  %moved = add i64 %given, %step
+  %isslice = icmp eq i64 %kind, 0
+  %direct = select i1 %isslice, i64 %moved, i64 %given
+  %isread = icmp eq i64 %kind, 1
+  %back = zext i1 %isread to i64
+  %turn = sub i64 %i, %back
+  %odd = and i64 %turn, 1
+  %isodd = icmp ne i64 %odd, 0
+  %buffer = select i1 %isodd, i64 %c, i64 %b
+  %initial = and i1 %isread, %begin
+  %plain = or i1 %isslice, %initial
+  %value = select i1 %plain, i64 %direct, i64 %buffer
+  %slot = getelementptr i64, ptr %slots, i64 %r
+  store i64 %value, ptr %slot
+  %r1 = add i64 %r, 1
+  %rmore = icmp slt i64 %r1, %nrole
+  br i1 %rmore, label %role, label %bind
+bind:
+  %anypatch = icmp slt i64 %p0, %npatch
+  br i1 %anypatch, label %patch, label %done
+patch:
+  %p = phi i64 [ %p0, %bind ], [ %p1, %patch ]
+  %po = mul i64 %p, 3
+  %pp = getelementptr i64, ptr %patches, i64 %po
+"""
+    + _pointer("target", "%pp", 0)
+    + _word("which", "%pp", 1)
+    + _word("bytes", "%pp", 2)
+    + """
+  %from = getelementptr i64, ptr %slots, i64 %which
+  %base = load i64, ptr %from
+  %place = add i64 %base, %bytes
+  store i64 %place, ptr %target
+  %p1 = add i64 %p, 1
+  %pmore = icmp slt i64 %p1, %npatch
+  br i1 %pmore, label %patch, label %done
+done:
+  ret void
+}
+
+; A loop: a block run again and again, for `length` iterations or as long as the condition that its last iteration wrote holds.
+define i64 @fg_loop(ptr %pool, ptr %table, i64 %deadline) nounwind {
+entry:
+  %pos = getelementptr i64, ptr %table, i64 2
+  %unit = getelementptr i64, ptr %table, i64 3
+  %i.p = getelementptr i64, ptr %table, i64 11
+  %inside.p = getelementptr i64, ptr %table, i64 13
+  %inside = load i64, ptr %inside.p
+"""
+    + _pointer("steps", "%table", 0)
+    + _word("count", "%table", 1)
+    + _word("length", "%table", 12)
+    + _word("mask", "%table", 14)
+    + _pointer("first", "%table", 15)
+    + _pointer("going", "%table", 16)
+    + _word("reverse", "%table", 19)
+    + """
+  %resumed = icmp ne i64 %inside, 0
+  br i1 %resumed, label %body, label %test
+test:
+  %i = load i64, ptr %i.p
+  %more = icmp slt i64 %i, %length
+  br i1 %more, label %ask, label %finish
+ask:
+  %counted = icmp eq ptr %first, null
+  br i1 %counted, label %enter, label %look
+look:
+  %start = icmp eq i64 %i, 0
+  %early = load ptr, ptr %first
+  %flag.p = select i1 %start, ptr %early, ptr %going
+  %flag = load i8, ptr %flag.p
+  %holds = icmp ne i8 %flag, 0
+  br i1 %holds, label %enter, label %finish
+enter:
+  %back = sub i64 %length, %i
+  %back1 = sub i64 %back, 1
+  %turned = icmp ne i64 %reverse, 0
+  %at = select i1 %turned, i64 %back1, i64 %i
+  call void @fg_enter(ptr %table, i64 %i, i64 %at)
+  store i64 0, ptr %pos
+  store i64 0, ptr %unit
+  store i64 1, ptr %inside.p
+  br label %body
+body:
+  %r = call i64 @fg_sequence(ptr %pool, ptr %steps, i64 %count, ptr %pos, i64 %deadline)
+  %ended = icmp eq i64 %r, 0
+  br i1 %ended, label %advance, label %late
+advance:
+  %i0 = load i64, ptr %i.p
+  %i1 = add i64 %i0, 1
+  store i64 %i1, ptr %i.p
+  store i64 0, ptr %inside.p
+  %every = and i64 %i1, %mask
+  %time = icmp eq i64 %every, 0
+  br i1 %time, label %clock, label %test
+clock:
+  %now = call i64 @fg_now()
+  %over = icmp sgt i64 %now, %deadline
+  br i1 %over, label %late, label %test
+late:
+  ret i64 2
+finish:
+"""
+    + _pointer("finals", "%table", 17)
+    + _word("nfinal", "%table", 18)
+    + """
+  %last = sub i64 %i, 1
+  %odd = and i64 %last, 1
+  %isodd = icmp ne i64 %odd, 0
+  %none = icmp eq i64 %i, 0
+  %any = icmp sgt i64 %nfinal, 0
+  br i1 %any, label %copy, label %done
+copy:
+  %f = phi i64 [ 0, %finish ], [ %f1, %copy ]
+  %fo = mul i64 %f, 5
+  %fp = getelementptr i64, ptr %finals, i64 %fo
+"""
+    + _pointer("out.p", "%fp", 0)
+    + _pointer("init.p", "%fp", 1)
+    + _pointer("even", "%fp", 2)
+    + _pointer("uneven", "%fp", 3)
+    + _word("bytes", "%fp", 4)
+    + """
+  %out = load ptr, ptr %out.p
+  %init = load ptr, ptr %init.p
+  %buffer = select i1 %isodd, ptr %uneven, ptr %even
+  %from = select i1 %none, ptr %init, ptr %buffer
+  call void @llvm.memmove.p0.p0.i64(ptr %out, ptr %from, i64 %bytes, i1 false)
+  %f1 = add i64 %f, 1
+  %fmore = icmp slt i64 %f1, %nfinal
+  br i1 %fmore, label %copy, label %done
+done:
+  store i64 0, ptr %i.p
+  ret i64 0
+}
+
+; One of several blocks, chosen by an integer that is clamped into range.
+define i64 @fg_switch(ptr %pool, ptr %table, i64 %deadline) nounwind {
+entry:
+  %chosen.p = getelementptr i64, ptr %table, i64 2
+  %inside.p = getelementptr i64, ptr %table, i64 3
+  %inside = load i64, ptr %inside.p
+"""
+    + _word("branches", "%table", 1)
+    + _pointer("index.p", "%table", 0)
+    + """
+  %resumed = icmp ne i64 %inside, 0
+  br i1 %resumed, label %body, label %choose
+choose:
+  %given = load i64, ptr %index.p
+  %most = sub i64 %branches, 1
+  %high = icmp sgt i64 %given, %most
+  %capped = select i1 %high, i64 %most, i64 %given
+  %low = icmp slt i64 %capped, 0
+  %index = select i1 %low, i64 0, i64 %capped
+  store i64 %index, ptr %chosen.p
+  store i64 1, ptr %inside.p
+  %ep = getelementptr i64, ptr %table, i64 %index
+"""
+    + _pointer("fresh", "%ep", 4)
+    + """
+  call void @fg_enter(ptr %fresh, i64 0, i64 0)
+  %fresh.pos = getelementptr i64, ptr %fresh, i64 2
+  store i64 0, ptr %fresh.pos
+  %fresh.unit = getelementptr i64, ptr %fresh, i64 3
+  store i64 0, ptr %fresh.unit
+  br label %body
+body:
+  %which = load i64, ptr %chosen.p
+  %wp = getelementptr i64, ptr %table, i64 %which
+"""
+    + _pointer("block", "%wp", 4)
+    + _pointer("steps", "%block", 0)
+    + _word("count", "%block", 1)
+    + """
+  %pos = getelementptr i64, ptr %block, i64 2
+  %r = call i64 @fg_sequence(ptr %pool, ptr %steps, i64 %count, ptr %pos, i64 %deadline)
+  %ended = icmp eq i64 %r, 0
+  br i1 %ended, label %done, label %late
+done:
+  store i64 0, ptr %inside.p
+  ret i64 0
+late:
+  ret i64 2
+}
+
+; Runs the steps of a bound frame from its position on until the one numbered `last`.
+define i64 @fg_steps(ptr %frame, i64 %last) nounwind {
+entry:
+"""
+    + _pointer("cell", "%frame", 0)
+    + """
+  %pool = load ptr, ptr %cell
+"""
+    + _pointer("steps", "%frame", 3)
+    + _word("watch", "%frame", 9)
+    + """
+  %pos = getelementptr i64, ptr %frame, i64 7
+  %watched = icmp ne i64 %watch, 0
+  br i1 %watched, label %time0, label %go
+time0:
+  %begin = call i64 @fg_now()
+  %soon = add i64 %begin, 100000000
+  br label %go
+go:
+  %deadline = phi i64 [ 9223372036854775807, %entry ], [ %soon, %time0 ]
+  %r = call i64 @fg_sequence(ptr %pool, ptr %steps, i64 %last, ptr %pos, i64 %deadline)
+  ret i64 %r
 }
 
 define i64 @fg_run(ptr %frame, ptr %tuple) nounwind {

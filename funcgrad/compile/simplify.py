@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.compile.joining import joined
 from funcgrad.core.lowering import Contraction, Inline, Pointwise, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, has_effect
 from funcgrad.core.types import ArrayType, array_type, value_type
 from funcgrad.ops.basics import broadcast_in_dim, convert_flat, convert_inexact, reshape, transpose
-from funcgrad.ops.elementwise import div, mul, neg, sub
+from funcgrad.ops.elementwise import add, div, mul, neg, sub
 
 FOLD_LIMIT = 4096
 """Elements up to which constants are computed at compile time."""
@@ -164,6 +165,10 @@ class _Rewriter:
         if not isinstance(kernel, Pointwise) or like is None:
             return None
         want = like.outputs[0].type
+        if primitive is add and x in self.made and inputs[1] in self.made and _same(x.type, want):
+            together = joined(self.made[x], self.made[inputs[1]])  # type: ignore[index]
+            if together is not None:
+                return self.emit(*together, Equation(together[0], (), {}, (Var(want),), like.source), region)[0]
         if primitive in (convert_inexact, convert_flat) and _same(x.type, want):
             return x
         if primitive in (mul, div) and _same(x.type, want) and self._is(inputs[1], 1):

@@ -90,6 +90,18 @@ class Inline:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """A Program run again and again inside the executor. Parameters of the primitive: `program` of (constants, carry, slices),
+    which gives (carry, slices of ys) and, if `length` is None, whether to go on; `consts`, `carry`, `length`, `reverse`.
+    Arguments: constants, carry, xs and, if `length` is None, whether to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the Programs in the parameter `programs`, chosen by the first argument, applied to the others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Routine:
     """Code of its own in the compile room, on arguments in C order: the `family` names the module, `form` the case."""
 
@@ -97,4 +109,4 @@ class Routine:
     form: str
 
 
-Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline | Routine
+Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline | Routine | Loop | Choice

@@ -35,6 +35,8 @@ class Primitive:
     workspace(types, params): bytes that `impl` holds besides its arguments and results, where it is more than the Programs
       among its parameters take; for `memory_plan`.
     kernel: what the compiler makes of it (core/lowering.py); None: a call of `impl` from the compiled program.
+    plain(*values, kinds, **params): what is written out for the printed source in the place of `impl`, where that runs Programs
+      by the compiler; Programs are functions to it, `kinds` are the (shape, dtype) of the outputs.
     text(args, types, params): the NumPy expression of the primitive applied to the named arguments, for the printed
       source; None, or no text, where the implementation itself shall be written out.
     """
@@ -54,6 +56,7 @@ class Primitive:
     text: Callable[[Sequence[str], Sequence[ArrayType], dict[str, Any]], str | None] | None = None
     workspace: Callable[[Sequence[ArrayType], dict[str, Any]], int] | None = None
     kernel: Kernel | None = None
+    plain: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """bind: evaluates, or records in the newest trace among the arguments."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Choice
 from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
@@ -28,6 +29,11 @@ def _chosen(index: Any, programs: Programs) -> Program:
 
 def _impl(index: Any, *operands: Any, programs: Programs, name: str) -> list[Any]:
     return run_program(_chosen(index, programs), operands)
+
+
+def _plain(index: Any, *operands: Any, programs: Any, name: str, kinds: Any) -> list[Any]:
+    chosen = programs[min(max(int(index), 0), len(programs) - 1)]
+    return [np.array(v, dtype) for v, (_, dtype) in zip(chosen(*operands), kinds)]  # noqa: B905
 
 
 def _types(index: ArrayType, *operands: ArrayType, programs: Programs, name: str) -> tuple[ArrayType, ...]:
@@ -117,4 +123,4 @@ def _batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict
     return outs, True
 
 
-cond = general("cond", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+cond = general("cond", _impl, _types, batch=_batch, linearize=_linearize, multiple=True, kernel=Choice(), plain=_plain)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Inline
 from funcgrad.core.primitive import LinearMap
 from funcgrad.core.program import Atom, Program, Var
 from funcgrad.core.tracing import run, trace_program, type_of
@@ -20,6 +21,8 @@ from funcgrad.core.types import ArrayType, array_type, is_inexact
 from funcgrad.ops.basics import transpose
 from funcgrad.ops.families import general, zeros_like
 from funcgrad.transforms.call import run_program
+from funcgrad.transforms.hoist import scan_as_program
+from funcgrad.transforms.loop import plain_scan
 from funcgrad.transforms.split import active_inputs, derivative
 from funcgrad.transforms.vmap import stack_copies, vmap_flat
 
@@ -27,16 +30,13 @@ Values = Sequence[Any]
 
 
 def _impl(*args: Any, program: Program, consts: int, carry: int, length: int, reverse: bool, name: str) -> list[Any]:
-    fixed, state, xs = args[:consts], list(args[consts : consts + carry]), args[consts + carry :]
-    xs = tuple(np.asarray(x) for x in xs)
-    ys = [np.empty((length, *t.shape), t.dtype) for t in program.out_types[carry:]]
-    for i in range(length - 1, -1, -1) if reverse else range(length):
-        outs = run_program(program, (*fixed, *state, *[x[i] for x in xs]))
-        state = list(outs[:carry])
-        for y, value in zip(ys, outs[carry:], strict=True):
-            y[i] = value
+    params = {"program": program, "consts": consts, "carry": carry, "length": length, "reverse": reverse, "name": name}
+    whole = scan_as_program(params)
+    if whole is not None:
+        return run_program(whole, args)
     # Without a step the carry is the argument itself; the caller must not get it to write into.
-    return [*(state if length else [np.array(v) for v in state]), *ys]
+    ys = [np.empty((length, *t.shape), t.dtype) for t in program.out_types[carry:]]
+    return [*[np.array(v) for v in args[consts : consts + carry]], *ys]
 
 
 def _types(
@@ -251,4 +251,7 @@ def _batch(size: int, batched: Sequence[bool], args: Values, params: dict[str, A
     return batched_scan(scan, size, batched, args, params)
 
 
-scan = general("scan", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+scan = general(
+    "scan", _impl, _types, batch=_batch, linearize=_linearize, multiple=True,
+    kernel=Inline(scan_as_program), plain=plain_scan,
+)  # fmt: skip

@@ -13,6 +13,7 @@ from funcgrad.core.program import Equation, Program, Var, eliminate_dead_code
 from funcgrad.core.tracing import run, trace_program
 from funcgrad.core.types import ArrayType, is_inexact
 from funcgrad.transforms.jvp import linearize_flat
+from funcgrad.transforms.residuals import lighter
 from funcgrad.transforms.vjp import instantiate, vjp_flat
 
 
@@ -110,7 +111,7 @@ def derivative(program: Program, mode: str, dependent: Sequence[bool]) -> tuple[
     key = (mode, tuple(dependent))
     if key not in program.cache:
         joint = _joint(program, mode, dependent)
-        program.cache[key] = split(joint, len(program.inputs), len(program.outputs))
+        program.cache[key] = lighter(*split(joint, len(program.inputs), len(program.outputs)), len(program.outputs))
     return program.cache[key]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Inline
 from funcgrad.core.primitive import LinearMap, Primitive
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Tracer, run, trace_program, type_of
@@ -23,6 +24,7 @@ from funcgrad.ops.families import general, instantiate, zeros_like
 from funcgrad.ops.reduce import reduce_or
 from funcgrad.transforms.call import run_program
 from funcgrad.transforms.jvp import jvp_flat, linearize_flat
+from funcgrad.transforms.loop import plain_while, while_as_loop
 from funcgrad.transforms.scan import batched_body, reached, scan
 from funcgrad.transforms.split import active_inputs, derivative, without_effects
 from funcgrad.transforms.vjp import vjp_flat
@@ -38,11 +40,8 @@ def _split(args: Values, params: dict[str, Any]) -> tuple[Values, Values, Values
 
 
 def _impl(*args: Any, cond: Program, body: Program, cond_consts: int, body_consts: int, name: str) -> list[Any]:
-    own = {"cond_consts": cond_consts, "body_consts": body_consts}
-    for_cond, fixed, state = _split(args, own)
-    while bool(run_program(cond, (*for_cond, *state))[0]):
-        state = run_program(body, (*fixed, *state))
-    return [np.array(v) for v in state]
+    params = {"cond": cond, "body": body, "cond_consts": cond_consts, "body_consts": body_consts, "name": name}
+    return run_program(while_as_loop(params), args)
 
 
 def _types(*types: ArrayType, cond: Program, body: Program, cond_consts: int, body_consts: int, name: str) -> Any:
@@ -367,7 +366,16 @@ def _batched_condition(cond: Program, size: int, flags: Sequence[bool]) -> Progr
     return trace_program(whole, types, cond.name)[0]
 
 
-while_ = general("while", _impl, _types, batch=_batch, linearize=_linearize, multiple=True)
+while_ = general(
+    "while",
+    _impl,
+    _types,
+    batch=_batch,
+    linearize=_linearize,
+    multiple=True,
+    kernel=Inline(while_as_loop),
+    plain=plain_while,
+)
 while_pull = general(
     "while_pull",
     _pull_impl,
