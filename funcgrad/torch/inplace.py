@@ -186,9 +186,6 @@ class CopySlices(Node):
 
     title = "CopySlices"
 
-    def name(self) -> str:
-        return "torch::autograd::CopySlices"
-
     def __init__(self, root: Tensor, steps: Any, inner: Node):
         Node.__init__(self)
         self.steps, self.inner = steps, inner

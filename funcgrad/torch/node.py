@@ -29,6 +29,10 @@ FREED = (
 )
 
 
+_NATIVE = frozenset({"AccumulateGrad", "CopyBackwards", "CopySlices"})
+"""Nodes that PyTorch shows with their C++ namespace."""
+
+
 class RemovableHandle:
     """What registering a hook gives: `remove()` takes the hook away again. A context manager too."""
 
@@ -81,7 +85,7 @@ class Node:
 
     def name(self) -> str:
         """PyTorch's name, as "MulBackward0"."""
-        return self.title
+        return "torch::autograd::" + self.title if self.title in _NATIVE else self.title
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -144,9 +148,6 @@ class AccumulateGrad(Node):
     """The node of a leaf: adds to its `.grad`."""
 
     title = "AccumulateGrad"
-
-    def name(self) -> str:
-        return "torch::autograd::AccumulateGrad"
 
     def __init__(self, variable: Tensor):
         self.sequence = next(sequence)

@@ -207,11 +207,8 @@ class Operation:
             wanted = ()
         plan: Any = OperationPlan(program, wanted, self.saves == "result")
         plan.multiple = multiple[0]
-        edge_number: dict[int, int] = {}
-        for i, t in enumerate(tensors):
-            if t is not None:
-                edge_number[i] = len(edge_number)
-        plan.edges = tuple(edge_number[i] for i in wanted)
+        plan.places = self._places(arguments, tensors)
+        plan.edges = tuple(plan.places.index(i) for i in wanted)
         plan.arguments = [
             v if self._is_static(v, kind, default) else len(v) if kind == OPERANDS else None if v is None else _GIVEN
             for v, kind, default in zip(arguments, self.kinds, self.defaults, strict=True)
@@ -227,6 +224,20 @@ class Operation:
             frame = frame.tb_next
         raised_in = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
         return error if raised_in.startswith("funcgrad.torch") else RuntimeError(f"{self.name}(): {error}")
+
+    def _places(self, arguments: Sequence[Any], tensors: Sequence[Any]) -> tuple[int, ...]:
+        """The numbers of the inputs that have an edge: tensors, and numbers in the place of one, but no masks and indices."""
+        found: list[int] = []
+        number = 0
+        for name, value, kind, default in zip(self.names, arguments, self.kinds, self.defaults, strict=True):
+            if value is None or self._is_static(value, kind, default):
+                continue
+            count = len(value) if kind == OPERANDS else 1
+            for i in range(number, number + count):
+                if name not in _NO_EDGES and (tensors[i] is not None or name in ("input", "other")):
+                    found.append(i)
+            number += count
+        return tuple(found)
 
     @staticmethod
     def _is_static(value: Any, kind: int, default: Any) -> bool:
@@ -292,10 +303,9 @@ class Operation:
         node.plan, node.operation, node.private = plan, self, private
         node.source = user_source()
         node.n_outputs = plan.n_outputs
-        wanted = plan.edges
-        node.next_functions = tuple(
-            [edge_of(t) if i in wanted else NO_EDGE for i, t in enumerate(t for t in tensors if t is not None)]
-        )
+        wanted = plan.wanted
+        node.next_functions = tuple([edge_of(tensors[i]) if i in wanted else NO_EDGE for i in plan.places])
+        node.saved = []
         return node
 
     # ---- in place ----
@@ -391,7 +401,7 @@ class Operation:
 class OperationPlan(Plan):
     """A plan with what the operation knows of its arguments (operands left out) and results."""
 
-    __slots__ = ("arguments", "multiple", "node_type")
+    __slots__ = ("arguments", "multiple", "node_type", "places")
 
 
 class _Part:
@@ -465,6 +475,8 @@ def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
     return copy
 
 
+_NO_EDGES = frozenset({"condition", "mask", "index", "indices", "target", "key"})
+"""Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them."""
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
 """Names that PyTorch takes for parameters, after NumPy."""
 
@@ -592,7 +604,7 @@ def _replay_node(root: Tensor, steps: Any) -> OperationNode:
     if plan is None:
         program, _ = trace_program(lambda x: [views.replay(steps, x)], types, "as_strided")
         made: Any = OperationPlan(program, (0,), False)
-        made.multiple, made.node_type, made.arguments = False, node_class("AsStridedBackward0"), ()
+        made.multiple, made.node_type, made.arguments, made.places = False, node_class("AsStridedBackward0"), (), (0,)
         plan = _replayed.plans[key] = made
     return _replayed._node(plan, (root, steps), (root,), ())
 
