@@ -11,6 +11,7 @@ from benchmarks import core as core
 from benchmarks import first
 from benchmarks import loops as loops
 from benchmarks import networks as networks
+from benchmarks import optim as optim
 from benchmarks.harness import LIBRARIES, ROWS, Machine, Row, Time, installed, measure, measure_machine, rival
 
 FIRST = ("jit", "value", "Black", "MLP", "per-example", "transformer", "GMM")

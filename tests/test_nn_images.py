@@ -95,7 +95,9 @@ def test_pooling(rank, options):
         if more and "padding" not in options:
             ours, theirs = getattr(pooling, f"max_pool{rank}d"), getattr(F, f"max_pool{rank}d")
             agree(lambda x: ours(x, **options, **more), lambda x: theirs(x, **options, **more), [x])
-            have, want = ours(x, return_indices=True, **options, **more), theirs(torch.tensor(x), return_indices=True, **options, **more)  # fmt: skip
+            have, want = (
+                f(a, return_indices=True, **options, **more) for f, a in ((ours, x), (theirs, torch.tensor(x)))
+            )
             np.testing.assert_array_equal(have[1], want[1].numpy())
     for include in (True, False):
         ours, theirs = getattr(pooling, f"avg_pool{rank}d"), getattr(F, f"avg_pool{rank}d")
@@ -135,9 +137,15 @@ def test_unpooling():
 
 
 NORMS = {
-    "batch": (lambda x, w, b: normalization.batch_norm(x, None, None, w, b, True)[0], lambda x, w, b: F.batch_norm(x, None, None, w, b, True)),
+    "batch": (
+        lambda x, w, b: normalization.batch_norm(x, None, None, w, b, True)[0],
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, True),
+    ),
     "group": (lambda x, w, b: normalization.group_norm(x, 2, w, b), lambda x, w, b: F.group_norm(x, 2, w, b)),
-    "instance": (lambda x, w, b: normalization.instance_norm(x, None, None, w, b)[0], lambda x, w, b: F.instance_norm(x, None, None, w, b)),
+    "instance": (
+        lambda x, w, b: normalization.instance_norm(x, None, None, w, b)[0],
+        lambda x, w, b: F.instance_norm(x, None, None, w, b),
+    ),
 }  # fmt: skip
 
 
@@ -260,8 +268,12 @@ def test_reduce_window_is_that_of_jax(name):
     jax.config.update("jax_enable_x64", True)
     x = RNG.permutation(4 * 5 * 6).reshape(4, 5, 6) / 40.0 + 0.3
     options = [
-        {"window_dimensions": (2, 1, 3), "window_strides": (1, 1, 1)}, {"window_dimensions": (2, 3, 2), "window_strides": (1, 2, 3), "padding": "SAME"},
-        {"window_dimensions": (1, 2, 2), "window_strides": (1, 1, 1), "window_dilation": (1, 2, 1), "padding": [(0, 0), (1, 2), (2, 0)]},
+        {"window_dimensions": (2, 1, 3), "window_strides": (1, 1, 1)},
+        {"window_dimensions": (2, 3, 2), "window_strides": (1, 2, 3), "padding": "SAME"},
+        {
+            "window_dimensions": (1, 2, 2), "window_strides": (1, 1, 1), "window_dilation": (1, 2, 1),
+            "padding": [(0, 0), (1, 2), (2, 0)],
+        },
         {"window_dimensions": (2, 2, 2), "window_strides": (1, 1, 2), "base_dilation": (1, 2, 1), "padding": "SAME_LOWER"},
     ]  # fmt: skip
     starts = {"max": -np.inf, "min": np.inf, "add": 0.0, "mul": 1.0}

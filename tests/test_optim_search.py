@@ -82,6 +82,76 @@ def test_lbfgs_ends_where_torchs_strong_wolfe_does():
     np.testing.assert_allclose(f(x), float(closure().detach()), rtol=1e-6, atol=1e-9)
 
 
+FUNCTIONS = {
+    "rosenbrock": (lambda m: lambda x: m.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2), [-1.2, 1.0, 0.5]),
+    "powell": (
+        lambda m: lambda x: (x[0] + 10 * x[1]) ** 2 + 5 * (x[2] - x[3]) ** 2 + (x[1] - 2 * x[2]) ** 4
+        + 10 * (x[0] - x[3]) ** 4, [3.0, -1.0, 0.0, 1.0],
+    ),
+    "wavy": (lambda m: lambda x: m.sum(0.1 * x**2 + m.sin(3 * x)), [2.0, -1.3, 0.4]),
+    "flat": (lambda m: lambda x: m.sum(m.log(1 + x**2)), [30.0, -20.0]),
+    "steep": (lambda m: lambda x: m.sum(m.exp(x) - 3 * x), [6.0, -2.0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.05, 20.0])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_wolfe_steps_are_those_of_torch(name, rate):
+    torch = pytest.importorskip("torch")
+    make, start = FUNCTIONS[name]
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    theirs = torch.optim.LBFGS([x], rate, 1, 26, 0, 0, line_search_fn="strong_wolfe")
+    f, points = make(fnp), []
+
+    def closure():
+        theirs.zero_grad()
+        value = make(torch)(x)
+        value.backward()
+        return value
+
+    for _ in range(12):
+        theirs.step(closure)
+        points.append(x.detach().numpy().copy())
+    ours = optim.lbfgs(rate, 100, linesearch=optim.scale_by_wolfe_linesearch(), first_norm=1)
+    at, state = np.array(start), ours.init(np.array(start))
+    update = fg.jit(lambda x, state: ours.update(fg.grad(f)(x), state, x, value=f(x), grad=fg.grad(f)(x), value_fn=f))
+    for point in points:
+        if not np.isfinite(point).all():
+            break  # torch's own search ran into an overflow; ours is further down, as checked below
+        if np.abs(fg.grad(f)(at)).max() < 1e-7:
+            break  # there values differ by rounding only, which is what decides then
+        updates, state = update(at, state)
+        at = optim.apply_updates(at, updates)
+        np.testing.assert_allclose(at, point, rtol=1e-5, atol=1e-7)
+    assert f(at) < f(np.array(start))
+
+
+def test_wolfe_driven_by_python():
+    f = fg.value_and_grad(rosenbrock)
+    x = np.array([-1.2, 1.0])
+    value, grad = f(x)
+    d = -grad
+    rules = optim.Conditions(optim.Point(0.0, value, fnp.vdot(d, grad)), grad, np.abs(d).max())
+    search, calls = optim.begin_wolfe(rules, np.float64(1.0)), 0
+    while not search.done:
+        new, slope = f(x + search.next * d)
+        search = optim.advance_wolfe(rules, search, new, fnp.vdot(d, slope), slope)
+        calls += 1
+    part = optim.scale_by_wolfe_linesearch()
+    updates, state = part.update(d, part.init(x), x, value=value, grad=grad, value_fn=rosenbrock)
+    np.testing.assert_allclose(search.low.t * d, updates)
+    np.testing.assert_allclose(search.grad, state.grad)
+    assert calls == int(state.evaluations) == int(search.evaluations) and bool(state.success)
+
+
+def test_wolfe_gives_up_in_time():
+    falling = lambda x: -fnp.sum(x)
+    x, g = np.ones(2), -np.ones(2)
+    part = optim.scale_by_wolfe_linesearch(4)
+    updates, state = part.update(-g, part.init(x), x, value=-2.0, grad=g, value_fn=falling)
+    assert not state.success and int(state.evaluations) == 5 and updates[0] == 10_000
+
+
 @pytest.mark.parametrize("guess", ["one", "keep"])
 @pytest.mark.parametrize("length", [1e-3, 0.1, 1.0, 50.0])
 def test_zoom_meets_the_strong_wolfe_conditions(guess, length):

@@ -67,9 +67,27 @@ def sample(kind, shape=(2, 3), seed=0):
 
 # ---- promotion ----
 
-BINARY = ["a + b", "a - b", "a * b", "a / b", "a // b", "a % b", "a ** b", "a == b", "a < b", "torch.maximum(a, b)", "a & b",
-          "torch.atan2(a, b)", "torch.where(a > b, a, b)", "torch.logical_and(a, b)", "a.div(b, rounding_mode='trunc')",
-          "torch.fmod(a, b)", "torch.lerp(a, b, 0.5)", "torch.add(a, b, alpha=2)", "torch.xlogy(a, b)"]  # fmt: skip
+BINARY = [
+    "a + b",
+    "a - b",
+    "a * b",
+    "a / b",
+    "a // b",
+    "a % b",
+    "a ** b",
+    "a == b",
+    "a < b",
+    "torch.maximum(a, b)",
+    "a & b",
+    "torch.atan2(a, b)",
+    "torch.where(a > b, a, b)",
+    "torch.logical_and(a, b)",
+    "a.div(b, rounding_mode='trunc')",
+    "torch.fmod(a, b)",
+    "torch.lerp(a, b, 0.5)",
+    "torch.add(a, b, alpha=2)",
+    "torch.xlogy(a, b)",
+]
 
 
 @pytest.mark.parametrize("expression", BINARY)
@@ -98,9 +116,30 @@ def test_promotion_of_numbers(expression):
         same(*both(expression.format(number), a=sample(kind)), f"{expression} of {kind} and {number}", 1e-5)
 
 
-REDUCTIONS = ["sum()", "sum(0)", "prod()", "mean()", "max()", "argmax(1)", "all()", "any(1)", "cumsum(0)", "cumprod(1)", "norm()",
-              "var()", "amax(1)", "count_nonzero()", "logsumexp(1)", "std(1)", "median()", "nansum()", "sum(dtype=torch.float64)",
-              "cumsum(0, dtype=torch.float32)", "prod(1, dtype=torch.int32)", "softmax(1)"]  # fmt: skip
+REDUCTIONS = [
+    "sum()",
+    "sum(0)",
+    "prod()",
+    "mean()",
+    "max()",
+    "argmax(1)",
+    "all()",
+    "any(1)",
+    "cumsum(0)",
+    "cumprod(1)",
+    "norm()",
+    "var()",
+    "amax(1)",
+    "count_nonzero()",
+    "logsumexp(1)",
+    "std(1)",
+    "median()",
+    "nansum()",
+    "sum(dtype=torch.float64)",
+    "cumsum(0, dtype=torch.float32)",
+    "prod(1, dtype=torch.int32)",
+    "softmax(1)",
+]
 
 
 @pytest.mark.parametrize("method", REDUCTIONS)
@@ -109,12 +148,47 @@ def test_dtypes_of_reductions(method):
         same(*both(f"a.{method}", a=sample(kind)), f"{method} of {kind}", 1e-5)
 
 
+@pytest.mark.parametrize("expression", ["a + -3", "a * 300", "a - 5", "-3 - a", "a == -1", "a.add_(-3)"])
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int16"])
+def test_numbers_that_a_small_dtype_does_not_hold(expression, kind):
+    same(*both(expression, a=np.array([1, 2], kind)), expression)
+
+
 # ---- shapes ----
 
-SHAPED = ["a.sum()", "a.sum(-1)", "a.prod()", "a.mean()", "a.max()", "a.amax()", "a.argmax()", "a.var()", "a.cumsum(0)", "a.norm()",
-          "a.all()", "a.median()", "a.softmax(0)", "a.logsumexp(0)", "a + 1", "a.exp()", "a.abs()", "a.clamp(0, 1)", "a.max(0)",
-          "a.min(0, keepdim=True)", "a.std()", "a.sum((0,))", "a.any(0)", "a.cummax(0)", "a.nansum()", "a.logcumsumexp(0)",
-          "a.sum(3)", "a.mean(0, keepdim=True)", "a.count_nonzero()", "a.diff()", "a.aminmax()"]  # fmt: skip
+SHAPED = [
+    "a.sum()",
+    "a.sum(-1)",
+    "a.prod()",
+    "a.mean()",
+    "a.max()",
+    "a.amax()",
+    "a.argmax()",
+    "a.var()",
+    "a.cumsum(0)",
+    "a.norm()",
+    "a.all()",
+    "a.median()",
+    "a.softmax(0)",
+    "a.logsumexp(0)",
+    "a + 1",
+    "a.exp()",
+    "a.abs()",
+    "a.clamp(0, 1)",
+    "a.max(0)",
+    "a.min(0, keepdim=True)",
+    "a.std()",
+    "a.sum((0,))",
+    "a.any(0)",
+    "a.cummax(0)",
+    "a.nansum()",
+    "a.logcumsumexp(0)",
+    "a.sum(3)",
+    "a.mean(0, keepdim=True)",
+    "a.count_nonzero()",
+    "a.diff()",
+    "a.aminmax()",
+]
 
 
 @pytest.mark.parametrize("expression", SHAPED)
@@ -195,19 +269,25 @@ x.amax(0) x.prod() x.prod(0) x.var() x.std() x.norm() x.softmax(0) x.log_softmax
 torch.where(x>0,x,y) torch.maximum(x,y) torch.lerp(x,y,0.5) torch.lerp(x,y,y) torch.addcmul(x,x,y) torch.addcdiv(x,x,y)
 torch.atan2(x,y) x.erf() x.lgamma() x.sign() x.round() x.floor() x.masked_fill(x>0,1.0) torch.addmm(s,x,m) torch.bmm(b,b.mT)
 torch.baddbmm(s.expand(2,3,3),b,b.mT) torch.mm(x,m) torch.mv(x,v) torch.dot(v,v) torch.outer(v,v) x.median() x.median(0)[0]
-torch.linalg.inv(s) torch.linalg.det(s) torch.linalg.solve(s,s) torch.linalg.qr(s)[0] torch.linalg.svdvals(s) torch.linalg.norm(x)
+torch.linalg.inv(s)
+torch.linalg.det(s) torch.linalg.solve(s,s) torch.linalg.qr(s)[0] torch.linalg.svdvals(s) torch.linalg.norm(x)
 torch.linalg.pinv(x) torch.linalg.slogdet(s)[1] torch.linalg.matrix_exp(s) x.std(0) x.cumprod(0) x.logcumsumexp(0) x.trunc()
 x.div(2,rounding_mode='floor') x.fmod(2) x.fmod(y) torch.hypot(x,y) x.nan_to_num() x.log1p() x.deg2rad() x.xlogy(y) x.logit()
-torch.cdist(x,y) torch.renorm(x,2,0,1.0) x.kthvalue(1)[0] x.mode()[0] x.cummax(0)[0] x.aminmax()[0] x.nansum() s.trace() s.tril()""".split()
+torch.cdist(x,y) torch.renorm(x,2,0,1.0) x.kthvalue(1)[0] x.mode()[0] x.cummax(0)[0]
+x.aminmax()[0] x.nansum() s.trace() s.tril()""".split()
 
 
 @pytest.mark.parametrize("expression", NAMED)
 def test_names_of_nodes(expression):
     rng = np.random.default_rng(0)
     arrays = {
-        "x": rng.uniform(0.1, 0.9, (3, 4)), "y": rng.uniform(0.1, 0.9, (3, 4)), "m": rng.normal(size=(4, 3)), "v": rng.normal(size=4),
-        "b": rng.normal(size=(2, 3, 4)), "s": rng.normal(size=(3, 3)) + 3 * np.eye(3),
-    }  # fmt: skip
+        "x": rng.uniform(0.1, 0.9, (3, 4)),
+        "y": rng.uniform(0.1, 0.9, (3, 4)),
+        "m": rng.normal(size=(4, 3)),
+        "v": rng.normal(size=4),
+        "b": rng.normal(size=(2, 3, 4)),
+        "s": rng.normal(size=(3, 3)) + 3 * np.eye(3),
+    }
     names = []
     for torch in (theirs, ours):
         scope = {n: torch.tensor(a).requires_grad_() for n, a in arrays.items()}
@@ -218,14 +298,61 @@ def test_names_of_nodes(expression):
 # ---- function = method = in-place = out ----
 
 FORMS = [
-    ("add", (2.5,)), ("sub", (2.5,)), ("mul", (2.5,)), ("div", (2.5,)), ("pow", (2,)), ("remainder", (0.3,)), ("fmod", (0.3,)),
-    ("clamp", (0.2, 0.6)), ("abs", ()), ("exp", ()), ("log", ()), ("sqrt", ()), ("rsqrt", ()), ("tanh", ()), ("sigmoid", ()),
-    ("sin", ()), ("cos", ()), ("neg", ()), ("reciprocal", ()), ("floor", ()), ("ceil", ()), ("round", ()), ("trunc", ()),
-    ("frac", ()), ("sign", ()), ("square", ()), ("erf", ()), ("erfinv", ()), ("lgamma", ()), ("digamma", ()), ("logit", ()),
-    ("expm1", ()), ("log1p", ()), ("log2", ()), ("log10", ()), ("exp2", ()), ("asin", ()), ("acos", ()), ("atan", ()), ("sinh", ()),
-    ("cosh", ()), ("asinh", ()), ("atanh", ()), ("deg2rad", ()), ("nan_to_num", ()), ("sinc", ()), ("cumsum", (0,)), ("cumprod", (1,)),
-    ("tril", ()), ("triu", ()), ("float_power", (2.0,)), ("true_divide", (3.0,)), ("floor_divide", (0.2,)), ("i0", ()),
-]  # fmt: skip
+    ("add", (2.5,)),
+    ("sub", (2.5,)),
+    ("mul", (2.5,)),
+    ("div", (2.5,)),
+    ("pow", (2,)),
+    ("remainder", (0.3,)),
+    ("fmod", (0.3,)),
+    ("clamp", (0.2, 0.6)),
+    ("abs", ()),
+    ("exp", ()),
+    ("log", ()),
+    ("sqrt", ()),
+    ("rsqrt", ()),
+    ("tanh", ()),
+    ("sigmoid", ()),
+    ("sin", ()),
+    ("cos", ()),
+    ("neg", ()),
+    ("reciprocal", ()),
+    ("floor", ()),
+    ("ceil", ()),
+    ("round", ()),
+    ("trunc", ()),
+    ("frac", ()),
+    ("sign", ()),
+    ("square", ()),
+    ("erf", ()),
+    ("erfinv", ()),
+    ("lgamma", ()),
+    ("digamma", ()),
+    ("logit", ()),
+    ("expm1", ()),
+    ("log1p", ()),
+    ("log2", ()),
+    ("log10", ()),
+    ("exp2", ()),
+    ("asin", ()),
+    ("acos", ()),
+    ("atan", ()),
+    ("sinh", ()),
+    ("cosh", ()),
+    ("asinh", ()),
+    ("atanh", ()),
+    ("deg2rad", ()),
+    ("nan_to_num", ()),
+    ("sinc", ()),
+    ("cumsum", (0,)),
+    ("cumprod", (1,)),
+    ("tril", ()),
+    ("triu", ()),
+    ("float_power", (2.0,)),
+    ("true_divide", (3.0,)),
+    ("floor_divide", (0.2,)),
+    ("i0", ()),
+]
 
 
 @pytest.mark.parametrize(("name", "extra"), FORMS, ids=[n for n, _ in FORMS])
@@ -263,12 +390,39 @@ def test_results_that_do_not_fit_in_place(expression):
 
 # ---- errors ----
 
-ERRORS = ["torch.mm(x, x)", "torch.mm(x, v)", "x @ x", "torch.dot(v, x)", "torch.bmm(x, x)", "x.sum(5)", "x.sum((0, 0))", "~x",
-          "x & x", "-(x > 0)", "(x > 0) - (x > 0)", "torch.linalg.inv(x)", "torch.linalg.inv(x[:, :3] * 0)", "x + x.T", "x.clamp()",
-          "torch.linalg.cholesky(-torch.eye(2))", "torch.linalg.solve(torch.zeros(2, 2), torch.ones(2))", "x.long().mean()",
-          "x.max(7)", "x.long() ** -1", "torch.cross(x[:, 0], v)", "x.div(2, rounding_mode='up')", "torch.einsum('ij,jk->ik', x, x)",
-          "torch.tensordot(x, x, 1)", "torch.add(x.long(), x.long(), alpha=0.5)", "x.masked_fill(x, 1)", "torch.trace(v)",
-          "torch.sin('a')", "torch.add(x)", "x.add(x, beta=1)", "torch.matmul(x, 2)"]  # fmt: skip
+ERRORS = [
+    "torch.mm(x, x)",
+    "torch.mm(x, v)",
+    "x @ x",
+    "torch.dot(v, x)",
+    "torch.bmm(x, x)",
+    "x.sum(5)",
+    "x.sum((0, 0))",
+    "~x",
+    "x & x",
+    "-(x > 0)",
+    "(x > 0) - (x > 0)",
+    "torch.linalg.inv(x)",
+    "torch.linalg.inv(x[:, :3] * 0)",
+    "x + x.T",
+    "x.clamp()",
+    "torch.linalg.cholesky(-torch.eye(2))",
+    "torch.linalg.solve(torch.zeros(2, 2), torch.ones(2))",
+    "x.long().mean()",
+    "x.max(7)",
+    "x.long() ** -1",
+    "torch.cross(x[:, 0], v)",
+    "x.div(2, rounding_mode='up')",
+    "torch.einsum('ij,jk->ik', x, x)",
+    "torch.tensordot(x, x, 1)",
+    "torch.add(x.long(), x.long(), alpha=0.5)",
+    "x.masked_fill(x, 1)",
+    "torch.trace(v)",
+    "torch.sin('a')",
+    "torch.add(x)",
+    "x.add(x, beta=1)",
+    "torch.matmul(x, 2)",
+]
 
 
 @pytest.mark.parametrize("expression", ERRORS)

@@ -12,7 +12,8 @@ CASES = [
     # shape, window, strides, padding, dilation of the last axes
     ((2, 3, 9, 11), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), ((1, 2, 40, 70), (3, 2), (2, 2), ((1, 0), (0, 2)), (1, 2)),
     ((2, 2, 8, 8), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)), ((3, 7, 5), (2, 3), (1, 1), ((0, 1), (2, 2)), (2, 1)),
-    ((2, 6, 13), (3, 3), (3, 3), ((1, -1), (1, 2)), (1, 1)), ((17,), (4,), (2,), ((3, 1),), (1,)), ((1, 1, 1), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1)),
+    ((2, 6, 13), (3, 3), (3, 3), ((1, -1), (1, 2)), (1, 1)), ((17,), (4,), (2,), ((3, 1),), (1,)),
+    ((1, 1, 1), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1)),
 ]  # fmt: skip
 
 
@@ -46,9 +47,9 @@ def test_every_form_is_native_and_right(case, dtype):
     same(lambda a: window_sum(a, **params), (x,))
     same(lambda a: window_spread(a, shape=shape, **params), (y,))
     for largest in (True, False):
-        same(lambda a: window_extreme(a, largest=largest, **params), (x,), True)  # noqa: B023
-        same(lambda a: window_index(a, largest=largest, **params), (x,), True)  # noqa: B023
-        same(lambda a, b: window_scatter(a, b, largest=largest, **params), (y, x))  # noqa: B023
+        same(lambda a: window_extreme(a, largest=largest, **params), (x,), True)
+        same(lambda a: window_index(a, largest=largest, **params), (x,), True)
+        same(lambda a, b: window_scatter(a, b, largest=largest, **params), (y, x))
 
 
 @pytest.mark.parametrize("case", CASES[:3])

@@ -31,5 +31,6 @@ def set_num_threads(n: int) -> None:
 
 def set_allow_winograd(on: bool) -> None:
     """Whether 3 x 3 float32 convolutions of programs that are compiled from now on may use Winograd's algorithm, as they do by
-    default: up to three times as fast, with errors of 1e-5 of the largest result rather than 1e-6."""
+    default: up to three times as fast, with errors of 1e-5 of the largest result rather than 1e-6. A relu whose argument is that
+    near to 0 may then be on the other side of its kink, which shows in gradients of small layers."""
     conv_types.allow_winograd[0] = bool(on)

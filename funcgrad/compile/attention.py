@@ -1,7 +1,7 @@
 """Attention as native steps over blocks: the softmax goes along as keys come (running maxima and sums), so no row is stored.
 
-Forward, and for the queries' cotangent, a unit is a block of queries, which are the lanes of its vectors: keys and values are read
-where they lie, maxima and sums need nothing across lanes. For the keys' and values' cotangents a unit is a block of keys.
+Forward, and for the queries' cotangent, a unit is a block of queries, which are the lanes of its vectors: keys and values are
+read where they lie, maxima and sums need nothing across lanes. For the keys' and values' cotangents a unit is a block of keys.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def _packed(kind: str, source: str, start: str, count: str, depth: int, target: 
     return [
         f"for v in range({LANE_VECTORS}):",
         f"    for q in range({-(-depth // lanes)}):",
-        f"        pack_{name}({source} + (({start} + v * {lanes}) * {depth} + q * {lanes}) * {size}, {depth}, {count} - v * {lanes}, "
-        f"{depth} - q * {lanes}, {target} + (q * {lanes * width} + v * {lanes}) * {size}, {width}, {lanes})",
+        f"        pack_{name}({source} + (({start} + v * {lanes}) * {depth} + q * {lanes}) * {size}, {depth}, {count} - v * "
+        f"{lanes}, {depth} - q * {lanes}, {target} + (q * {lanes * width} + v * {lanes}) * {size}, {width}, {lanes})",
     ]
 
 
@@ -127,12 +127,13 @@ def _parts(of: str, causal: bool) -> Lines:
 @lru_cache(maxsize=64)
 def forward(kind: str, rows: int, depth: int, deep: int, masked: bool, causal: bool) -> str:
     """Outputs and logarithms of sums of a block of queries. depth and deep: sizes of keys and of values."""
-    name, lanes, size = vector(kind)
+    _, lanes, size = vector(kind)
     width = LANE_VECTORS * lanes
     scale = f"{kind}(number(scale))"
     body = [
         "query = scratch + 0", "scores = scratch + scores_at", "turned = scratch + mask_at", "sums = scratch + sums_at",
-        "peak = scratch + lines_at", f"added = scratch + lines_at + {width * size}", f"factor = scratch + lines_at + {2 * width * size}",
+        "peak = scratch + lines_at", f"added = scratch + lines_at + {width * size}",
+        f"factor = scratch + lines_at + {2 * width * size}",
         f"safe = scratch + lines_at + {3 * width * size}",
         "for u in range(lo, hi):",
         *indented([
@@ -152,8 +153,11 @@ def forward(kind: str, rows: int, depth: int, deep: int, masked: bool, causal: b
                 *_by_query(kind, rows, masked, causal),
                 *_lanes(kind, f"store_{kind}(factor, l, load_{kind}(peak, l))"),
                 "for j in range(here):",
-                *indented(_lanes(kind, f"store_{kind}(peak, l, maximum(load_{kind}(peak, l), load_{kind}(scores, j * {width} + l)))")),
-                *_lanes(kind, f"store_{kind}(safe, l, where(load_{kind}(peak, l) == {kind}(0.0 - inf), {kind}(0.0), load_{kind}(peak, l)))"),
+                f"    for l in range({width}):",
+                f"        store_{kind}(peak, l, maximum(load_{kind}(peak, l), load_{kind}(scores, j * {width} + l)))",
+                f"for l in range({width}):",
+                f"    highest = load_{kind}(peak, l)",
+                f"    store_{kind}(safe, l, where(highest == {kind}(0.0 - inf), {kind}(0.0), highest))",
                 *_lanes(kind, f"store_{kind}(factor, l, exp_{kind}(load_{kind}(factor, l) - load_{kind}(safe, l)))"),
                 *_lanes(kind, f"store_{kind}(added, l, load_{kind}(added, l) * load_{kind}(factor, l))"),
                 "for j in range(here):",
@@ -166,14 +170,17 @@ def forward(kind: str, rows: int, depth: int, deep: int, masked: bool, causal: b
                 f"        store_{kind}(sums, d * {width} + l, load_{kind}(sums, d * {width} + l) * load_{kind}(factor, l))",
                 *_gathered(kind, deep, "value", "first", "scores", "sums"),
             ]),
-            *_lanes(kind, f"store_{kind}(factor, l, {kind}(1.0) / where(load_{kind}(added, l) == {kind}(0.0), {kind}(1.0), load_{kind}(added, l)))"),
+            f"for l in range({width}):",
+            f"    divisor = load_{kind}(added, l)",
+            f"    store_{kind}(factor, l, {kind}(1.0) / where(divisor == {kind}(0.0), {kind}(1.0), divisor))",
             f"for d in range({deep}):",
             f"    for l in range({width}):",
             f"        store_{kind}(sums, d * {width} + l, load_{kind}(sums, d * {width} + l) * load_{kind}(factor, l))",
             *_unpacked(kind, "sums", f"(out + row * queries * {deep} * {size})", "start", "count", deep),
             "for l in range(count):",
-            f"    level = load_{kind}(peak, l) + log_{kind}(load_{kind}(added, l))",
-            f"    store_{kind}(total, row * queries + start + l, where(load_{kind}(added, l) == {kind}(0.0), {kind}(0.0), level))",
+            f"    whole = load_{kind}(added, l)",
+            f"    level = where(whole == {kind}(0.0), {kind}(0.0), load_{kind}(peak, l) + log_{kind}(whole))",
+            f"    store_{kind}(total, row * queries + start + l, level)",
         ]),
     ]  # fmt: skip
     pointers = ["q_", "k_", "v_", *(["mask"] if masked else []), "out", "total"]
@@ -183,7 +190,7 @@ def forward(kind: str, rows: int, depth: int, deep: int, masked: bool, causal: b
 @lru_cache(maxsize=64)
 def backward_queries(kind: str, rows: int, depth: int, deep: int, masked: bool, causal: bool) -> str:
     """The queries' cotangent, for a block of queries."""
-    name, lanes, size = vector(kind)
+    _, lanes, size = vector(kind)
     width = LANE_VECTORS * lanes
     scale = f"{kind}(number(scale))"
     body = [
@@ -213,7 +220,8 @@ def backward_queries(kind: str, rows: int, depth: int, deep: int, masked: bool, 
                 "for j in range(here):",
                 f"    for l in range({width}):",
                 f"        weight = exp_{kind}(load_{kind}(scores, j * {width} + l) - load_{kind}(level, l))",
-                f"        store_{kind}(slopes, j * {width} + l, weight * (load_{kind}(slopes, j * {width} + l) - load_{kind}(less, l)))",
+                f"        slope = weight * (load_{kind}(slopes, j * {width} + l) - load_{kind}(less, l))",
+                f"        store_{kind}(slopes, j * {width} + l, slope)",
                 *_gathered(kind, depth, "key", "first", "slopes", "sums"),
             ]),
             f"for i in range({depth * width}):",
@@ -228,7 +236,7 @@ def backward_queries(kind: str, rows: int, depth: int, deep: int, masked: bool, 
 @lru_cache(maxsize=64)
 def backward_keys(kind: str, rows: int, depth: int, deep: int, masked: bool, causal: bool) -> str:
     """The cotangents of a block of keys and values; parts are of the queries."""
-    name, lanes, size = vector(kind)
+    _, lanes, size = vector(kind)
     width = LANE_VECTORS * lanes
     scale = f"{kind}(number(scale))"
     # A query's place in the kernel's first loop is at or after the block's first key.
@@ -302,10 +310,10 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], outs: Sequen
         text: Any, name: str, mine: int, others: int, pointers: Sequence[Var], written: Sequence[Var]
     ) -> RoutineStep:
         blocks, parts = -(-mine // width), -(-others // PART)
-        rows = tile(min(others // parts, PART), 12)
+        rows, largest = tile(min(others // parts, PART), 12), -(-others // parts)
         words = [
-            vectors.scratch_pool(), heads, queries, keys, blocks, parts, float(params["scale"]), *strides,
-            -(-(-(-others // parts)) // rows), at["second"], at["scores"], at["other"], at["mask"], at["lines"], at["sums"], at["more"],
+            vectors.scratch_pool(), heads, queries, keys, blocks, parts, float(params["scale"]), *strides, -(-largest // rows),
+            *(at[name] for name in ("second", "scores", "other", "mask", "lines", "sums", "more")),
         ]  # fmt: skip
         source = text(kind, rows, depth, deep, masked, bool(params["causal"]))
         work = width * others * (depth + deep) / 8.0
@@ -314,7 +322,7 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], outs: Sequen
         )
 
     if form == "value":
-        return [step(forward, "attention", queries, keys, inputs, outs)]
+        return [step(forward, "attention forward", queries, keys, inputs, outs)]
     return [
         step(backward_queries, "attention queries", queries, keys, inputs, outs[:1]),
         step(backward_keys, "attention keys", keys, queries, inputs, outs[1:]),

@@ -84,7 +84,12 @@ def _sources() -> str:
     """A hash of the files that turn text into code."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in [here / "build.py", here / "functions.py", *sorted((here / "vecmath").glob("*.py"))]:
+    for path in [
+        here / "build.py",
+        here / "functions.py",
+        here / "vectors.py",
+        *sorted((here / "vecmath").glob("*.py")),
+    ]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.compile import conv_text as text
 from funcgrad.compile import conv_depthwise, conv_winograd, vectors
+from funcgrad.compile import conv_text as text
 from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
 
@@ -58,6 +58,11 @@ def _winograd(g: Geometry, source: Var, w: Var, target: Var, turned: bool) -> li
     return None if found is None else [first, *found]
 
 
+def spread(count: int, g: Geometry) -> int:
+    """Numbers from one packed pixel to the next: its channels, and a few more where neighbours would share a set of the cache."""
+    return count + g.lanes if count * g.size % 1024 == 0 else count
+
+
 def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     """The steps of y = conv(x, w)."""
     if conv_winograd.fits(g, g.channels, g.outs, (g.out_height, g.out_width)):
@@ -66,8 +71,9 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
             return found
     panels, rows = panels_for(g.outs, g.out_width, g.lanes)
     panel = panels * g.lanes
-    pitch = (g.width + sum(g.pads[1])) * g.channels
-    tail = (g.lanes * g.channels + 2 * g.lanes) * g.size
+    pixel = spread(g.channels, g)
+    pitch = (g.width + sum(g.pads[1])) * pixel
+    tail = (g.lanes * pixel + 2 * g.lanes) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1) * g.strides[0] + (g.kernel[0] - 1) * g.dilation[0] + 1) * pitch
@@ -87,11 +93,12 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     words = [
         vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, blocks, count,
         *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-g.out_width // rows), g.pads[1][0],
+        pixel,
     ]  # fmt: skip
-    source = text.direct(g.kind, rows, panels, g.strides[1] * g.channels)
+    source = text.direct(g.kind, rows, panels, g.strides[1] * pixel)
     work = block * g.out_width * g.outs * g.channels * g.taps / 16
     units = g.images * g.groups * blocks
-    return [first, RoutineStep(source, [x, weights, y], words, units, [x, weights], [y], "conv", work)]
+    return [first, RoutineStep(source, [x, weights, y], words, units, [x, weights], [y], "direct", work)]
 
 
 def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
@@ -103,12 +110,14 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     if any(s > 1 and d > 1 for s, d in zip(g.strides, g.dilation, strict=True)) or g.width < g.strides[1]:
         return None
     panels, rows = panels_for(g.channels, g.width // g.strides[1], g.lanes)
+    widest = -(-g.width // g.strides[1])
     panel = panels * g.lanes
     (sy, sx), (dy, dx) = g.strides, g.dilation
     left = max(-((g.pads[1][0] - (g.kernel[1] - 1) * dx) // sx), 0)
     right = max((g.width - 1 + g.pads[1][0]) // sx - (g.out_width - 1), 0)
-    pitch = (g.out_width + left + right) * g.outs
-    tail = (g.lanes * g.outs + 2 * g.lanes) * g.size
+    pixel = spread(g.outs, g)
+    pitch = (g.out_width + left + right) * pixel
+    tail = (g.lanes * pixel + 2 * g.lanes) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1 + (g.kernel[0] - 1) * dy) // sy + 2) * pitch
@@ -127,16 +136,17 @@ def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     blocks = -(-g.height // block)
     words = [
         vectors.scratch_pool(), g.groups, g.outs, g.out_height, g.out_width, g.channels, g.height, g.width, block, blocks, count,
-        *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-(-(-g.width // sx)) // rows), left,
+        *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, -(-widest // rows), left,
+        pixel,
     ]  # fmt: skip
-    source = text.transposed(g.kind, rows, panels, g.outs)
+    source = text.transposed(g.kind, rows, panels, g.outs, pixel)
     work = block * g.width * g.outs * g.channels * g.taps / (16 * sx * sy)
     units = g.images * g.groups * blocks
-    return [first, RoutineStep(source, [y, weights, x], words, units, [y, weights], [x], "conv_input", work)]
+    return [first, RoutineStep(source, [y, weights, x], words, units, [y, weights], [x], "transposed", work)]
 
 
-MOST_SUMS = 24 << 20
-"""Bytes of partial sums of a kernel's gradient, all together."""
+UNITS = 16
+"""How many units a kernel's gradient is shared out over: panels of output channels, then parts of the images."""
 
 
 def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | None:
@@ -144,15 +154,18 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     panels = 4 if g.outs > 2 * g.lanes else 2 if g.outs > g.lanes else 1
     panel = panels * g.lanes
     rows = tile(g.channels, 6 if panels == 4 else 12)
-    wide, stored = -(-g.outs // panel) * panel, -(-g.channels // rows) * rows
-    each = g.taps * stored * wide
-    parts = max(min(g.images, MOST_SUMS // (each * g.groups * g.size), max(16 // g.groups, 2)), min(2, g.images), 1)
-    pitch = (g.width + sum(g.pads[1])) * g.channels
-    tail = (g.lanes * g.channels + 4 * g.lanes + rows) * g.size
+    count, stored = -(-g.outs // panel), -(-g.channels // rows) * rows
+    pixel, each = spread(g.channels, g), g.taps * stored * panel
+    # A unit packs the input for itself: with few taps it takes several panels, for that to be little beside the products.
+    per = min(max(9 // g.taps, 1), count)
+    spans = -(-count // per)
+    parts = max(min(g.images, UNITS // (g.groups * spans)), 1)
+    pitch = (g.width + sum(g.pads[1])) * pixel
+    tail = (g.lanes * pixel + 4 * g.lanes + rows) * g.size
 
     def sizes(block: int) -> tuple[int, int]:
         taken = ((block - 1) * g.strides[0] + (g.kernel[0] - 1) * g.dilation[0] + 1) * pitch
-        return -(-taken // g.lanes), -(-block * g.out_width * wide // g.lanes)
+        return -(-taken // g.lanes), -(-block * g.out_width * panel // g.lanes)
 
     def fits(block: int) -> bool:
         return sum(sizes(block)) * g.lanes * g.size <= 2 * PACKED
@@ -161,20 +174,19 @@ def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | 
     block = -(-g.out_height // -(-g.out_height // block))
     packed, second = sizes(block)
     at = -(-(packed * g.lanes * g.size + tail) // 64) * 64
-    if at + (second + g.lanes * wide) * g.lanes * g.size > ROOM or g.taps * g.lanes > ROOM // 64:
+    if at + (second + g.lanes * panel) * g.lanes * g.size > ROOM or g.taps * g.lanes > ROOM // 64:
         return None
-    sums = scratch_var(g.kind, parts * g.groups * each + 64)
+    sums = scratch_var(g.kind, parts * g.groups * count * each + 64)
     words = [
-        vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images, parts, wide,
-        stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second, stored // rows, wide // panel,
-        g.pads[1][0],
+        vectors.scratch_pool(), g.groups, g.channels, g.height, g.width, g.outs, g.out_height, g.out_width, block, g.images,
+        parts, stored, *g.kernel, *g.strides, g.pads[0][0], g.pads[1][0], *g.dilation, pitch, packed, at, second,
+        stored // rows, count, spans, per, g.pads[1][0], pixel,
     ]  # fmt: skip
-    work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts)
-    main = RoutineStep(
-        text.gradient(g.kind, rows, panels), [x, y, sums], words, parts * g.groups, [x, y], [sums], "conv_kernel", work
-    )
+    work = g.images * g.out_height * g.out_width * g.outs * g.channels * g.taps / (16 * parts * spans)
+    source = text.gradient(g.kind, rows, panels)
+    main = RoutineStep(source, [x, y, sums], words, parts * g.groups * spans, [x, y], [sums], "products", work)
     blocks = -(-g.outs // g.lanes)
-    words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, wide, stored, blocks]
+    words = [vectors.scratch_pool(), g.groups, g.channels, g.outs, g.taps, parts, count, panel, stored, blocks]
     units = g.groups * blocks
     last = RoutineStep(text.total(g.kind), [sums, w], words, units, [sums], [w], "sum", parts * each / blocks)
     return [main, last]
@@ -191,7 +203,11 @@ def lower(name: str, params: Params, inputs: Sequence[Var], out: Var) -> list[Ro
     if g is None:
         return None
     if g.channels == g.outs == 1 and g.groups > 1:
-        text_of = {"value": conv_depthwise.forward, "input": conv_depthwise.backward, "kernel": conv_depthwise.gradient}[name]
+        text_of = {
+            "value": conv_depthwise.forward,
+            "input": conv_depthwise.backward,
+            "kernel": conv_depthwise.gradient,
+        }[name]
         return conv_depthwise.step(g, text_of, [a, b], out, name == "kernel")
     if name == "value":
         return forward(g, x, w, y)

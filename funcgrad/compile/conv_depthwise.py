@@ -11,8 +11,10 @@ from funcgrad.compile.conv_types import Geometry, RoutineStep
 from funcgrad.compile.windows import halved, rows_of_windows, seen, spread_rows
 from funcgrad.core.program import Var
 
-WORDS = ["pool", "height", "width", "out_height", "out_width", "kernel_y", "kernel_x", "pad_y", "pad_x", "dilation_y", "dilation_x",
-         "scratch_row", "channels", "images"]  # fmt: skip
+WORDS = [
+    "pool", "height", "width", "out_height", "out_width", "kernel_y", "kernel_x", "pad_y", "pad_x", "dilation_y",
+    "dilation_x", "scratch_row", "channels", "images",
+]  # fmt: skip
 _TAP = "(remainder_of(u, channels) * kernel_y + ky) * kernel_x + kx"
 
 

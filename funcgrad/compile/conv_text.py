@@ -1,8 +1,9 @@
 """The kernels of convolutions, as text.
 
-A range is a block of rows of one image. It packs the input rows that it needs into (row, pixel, channel) with zeros around them,
-in scratch memory that the cache holds, multiplies a few pixels by a panel of output channels at a time with the sums in registers,
-and turns the result back into (channel, pixel). No patches are ever stored. Weights are packed before, by a kernel of their own.
+A unit is a block of rows of one image. It packs the input rows that it needs into (row, pixel, channel) with zeros around them,
+in scratch memory that the cache holds, multiplies a few pixels by a panel of output channels at a time with the sums in
+registers, and turns the result back into (channel, pixel). No patches are ever stored. Weights are packed before, by a kernel
+of their own.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def pack_rows(kind: str, first: str, count: str, size: str, row: str, left: str,
         f"    for py in range(max({first}, 0), min({first} + {count}, {height})):",
         f"        for px in range(quotient_of({width} + {lanes - 1}, {lanes})):",
         f"            packed_from = {source} + (pc * {lanes} * {plane} + py * {width} + px * {lanes}) * {size_of}",
-        f"            packed_to = {row} + ((py - {first}) * {pitch} + (px * {lanes} + {left}) * {step} + pc * {lanes}) * {size_of}",
+        f"            place = (py - {first}) * {pitch} + (px * {lanes} + {left}) * {step} + pc * {lanes}",
+        f"            packed_to = {row} + place * {size_of}",
         f"            pack_{name}(packed_from, {plane}, {channels} - pc * {lanes}, {width} - px * {lanes}, packed_to, {step}, "
         f"min({lanes}, {size} - pc * {lanes}))",
     ]
@@ -108,8 +110,8 @@ def weights(kind: str, panel: int, turned: bool) -> str:
         f"            c = part * {together}",
         f"            many = min({together}, inner - c)",
         f"            for q in range(quotient_of(many * taps + {lanes - 1}, {lanes})):",
-        f"                pack_{name}({source}, {row_step}, out - panel * {panel} - v * {lanes}, many * taps - q * {lanes}, scratch + q * "
-        f"{lanes * lanes * size}, {lanes}, {lanes})",
+        f"                pack_{name}({source}, {row_step}, out - panel * {panel} - v * {lanes}, "
+        f"many * taps - q * {lanes}, scratch + q * {lanes * lanes * size}, {lanes}, {lanes})",
         "            for k in range(taps):",
         "                for i in range(many):",
         f"                    store_{name}(packed, ((u * taps + k) * inner + c + i) * {panel} + v * {lanes}, "
@@ -121,11 +123,13 @@ def weights(kind: str, panel: int, turned: bool) -> str:
 # ---- the direct kernels ----
 
 DIRECT_WORDS = [
-    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "panels", "kernel_y", "kernel_x",
-    "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch", "packed", "result_at", "tiles", "left",
+    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "panels",
+    "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x",
+    "pitch", "packed", "result_at", "tiles", "left", "pixel",
 ]  # fmt: skip
-"""block: rows of a unit; blocks: units of an image; pitch: numbers of a packed row; packed: vectors of the packed rows; result_at:
-bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row."""
+"""block: rows of a unit; blocks: units of an image; pitch: numbers of a packed row; packed: vectors of the packed rows;
+result_at: bytes from scratch to the results; tiles: of pixels along a row; left: pixels of padding before a packed row;
+pixel: numbers from one packed pixel to the next."""
 
 
 def _result(kind: str, panel: int, rows_here: str, width: str, plane: str) -> Lines:
@@ -143,12 +147,12 @@ def _result(kind: str, panel: int, rows_here: str, width: str, plane: str) -> Li
 
 @lru_cache(maxsize=64)
 def direct(kind: str, rows: int, panels: int, step: int) -> str:
-    """The convolution of blocks of rows; `step`: numbers between the inputs of neighbouring results, stride * channels."""
+    """The convolution of blocks of rows; `step`: numbers between the inputs of neighbouring results, stride * pixel."""
     name, lanes, size = vector(kind)
     panel = panels * lanes
     sums = product(
         kind, rows, panels, step, [("ky", "kernel_y"), ("kx", "kernel_x"), ("c", "channels")], "rows_of_input", "w",
-        "at + ky * dilation_y * pitch + kx * dilation_x * channels + c",
+        "at + ky * dilation_y * pitch + kx * dilation_x * pixel + c",
         f"wat + ((ky * kernel_x + kx) * channels + c) * {panel}", None,
         f"store_{name}(result, (row * out_width + x + {{t}}) * {panel} + {{v}}, {{value}})",
     )  # fmt: skip
@@ -163,9 +167,9 @@ def direct(kind: str, rows: int, panels: int, step: int) -> str:
             "here = min(block, out_height - first)",
             "top = first * stride_y - pad_y",
             *zeros(kind, "rows_of_input", "packed"),
-            *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input", "left",
-                       "pitch", "channels", "channels", "height * width", "width",
-                       f"(x + image * channels * height * width * {size})".replace("(x", "(input"), "height"),
+            *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input",
+                       "left", "pitch", "channels", "pixel", "height * width", "width",
+                       f"(input + image * channels * height * width * {size})", "height"),
             "for panel in range(panels):",
             *indented([
                 f"wat = (group * panels + panel) * kernel_y * kernel_x * channels * {panel}",
@@ -184,14 +188,14 @@ def direct(kind: str, rows: int, panels: int, step: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
+def transposed(kind: str, rows: int, panels: int, channels: int, pixel: int) -> str:
     """What the convolution pulls back to its input, in blocks of the input's rows: each phase of the strides is a convolution of
     the cotangent with the taps that reach it. `height` and `width` are the cotangent's, `channels` its channels in a group."""
     name, lanes, size = vector(kind)
     panel = panels * lanes
     sums = product(
-        kind, rows, panels, channels, [("ky", "many_y"), ("kx", "many_x"), ("c", "channels")], "rows_of_input", "w",
-        "at - ky * dilation_y * pitch - kx * dilation_x * channels + c",
+        kind, rows, panels, pixel, [("ky", "many_y"), ("kx", "many_x"), ("c", "channels")], "rows_of_input", "w",
+        "at - ky * dilation_y * pitch - kx * dilation_x * pixel + c",
         f"wat + (((tap_y + ky * stride_y) * kernel_x + tap_x + kx * stride_x) * channels + c) * {panel}", None,
         f"store_{name}(result, (row * out_width + phase + (x + {{t}}) * stride_x) * {panel} + {{v}}, {{value}})",
     )  # fmt: skip
@@ -208,7 +212,7 @@ def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
             "top = quotient_of(first + pad_y - (kernel_y - 1) * dilation_y + 65536 * stride_y, stride_y) - 65536",
             "bottom = quotient_of(first + here - 1 + pad_y, stride_y)",
             *zeros(kind, "rows_of_input", "packed"),
-            *pack_rows(kind, "top", "(bottom - top + 1)", "channels", "rows_of_input", "left", "pitch", "channels", "channels",
+            *pack_rows(kind, "top", "(bottom - top + 1)", "channels", "rows_of_input", "left", "pitch", "channels", "pixel",
                        "height * width", "width", f"(input + image * channels * height * width * {size})", "height"),
             "for panel in range(panels):",
             *indented([
@@ -227,7 +231,7 @@ def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
                         "for tile in range(tiles):",
                         *indented([
                             f"x = min(tile * {rows}, count - {rows})",
-                            "at = from_y * pitch + (from_x + x) * channels",
+                            "at = from_y * pitch + (from_x + x) * pixel",
                             *sums,
                         ]),
                     ]),
@@ -242,33 +246,39 @@ def transposed(kind: str, rows: int, panels: int, channels: int) -> str:
 # ---- what a convolution pulls back to its kernel ----
 
 GRADIENT_WORDS = [
-    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts", "wide", "stored",
-    "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch", "packed", "second_at",
-    "second", "tiles", "panels", "left",
+    "pool", "groups", "channels", "height", "width", "outs", "out_height", "out_width", "block", "images", "parts",
+    "stored", "kernel_y", "kernel_x", "stride_y", "stride_x", "pad_y", "pad_x", "dilation_y", "dilation_x", "pitch",
+    "packed", "second_at", "second", "tiles", "panels", "spans", "per", "left", "pixel",
 ]  # fmt: skip
-"""images: (image, group) pairs, shared out over `parts` units; wide: output channels as packed; stored: rows of a tap's sums."""
+"""images: (image, group) pairs, shared out over `parts` units; stored: rows of a tap's sums."""
 
 
 @lru_cache(maxsize=64)
 def gradient(kind: str, rows: int, panels: int) -> str:
-    """Partial sums (part, group, window, in, out), each over its own images: of products of two packed blocks of rows."""
+    """Partial sums (part, group, panel of out, window, in, out), each over its own images: products of two packed blocks of rows.
+
+    A unit is `per` panels of a group of a part (a group has `spans` such): its sums stay in the cache from image to image.
+    """
     name, lanes, size = vector(kind)
     panel = panels * lanes
     sums = product(
         kind, rows, panels, 1, [("oy", "here"), ("ox", "out_width")], "rows_of_input", "rows_of_output",
-        "at + oy * stride_y * pitch + ox * stride_x * channels", "bat + (oy * out_width + ox) * wide",
-        [f"load_{name}(sums, to + {{t}} * wide + {{v}})"], f"store_{name}(sums, to + {{t}} * wide + {{v}}, {{value}})",
+        "at + oy * stride_y * pitch + ox * stride_x * pixel", f"(oy * out_width + ox) * {panel}",
+        [f"load_{name}(sums, to + {{t}} * {panel} + {{v}})"], f"store_{name}(sums, to + {{t}} * {panel} + {{v}}, {{value}})",
     )  # fmt: skip
     body = [
         "rows_of_input = scratch + 0",
         "rows_of_output = scratch + second_at",
         "for u in range(lo, hi):",
         *indented([
-            "group = remainder_of(u, groups)",
-            "part = quotient_of(u, groups)",
-            "mine = u * kernel_y * kernel_x * stored * wide",
-            f"for z in range(quotient_of(kernel_y * kernel_x * stored * wide, {lanes})):",
-            f"    store_{name}(sums, mine + z * {lanes}, spread_{name}({kind}(0.0)))",
+            "part = quotient_of(u, spans * groups)",
+            "group = remainder_of(quotient_of(u, spans), groups)",
+            "low = remainder_of(u, spans) * per",
+            "high = min(low + per, panels)",
+            f"each = kernel_y * kernel_x * stored * {panel}",
+            "all = (part * groups + group) * panels",
+            "for z in range((all + low) * each, (all + high) * each):",
+            f"    store_{kind}(sums, z, {kind}(0.0))",
             "for number in range(quotient_of(part * images, parts), quotient_of((part + 1) * images, parts)):",
             *indented([
                 "image = number * groups + group",
@@ -278,23 +288,26 @@ def gradient(kind: str, rows: int, panels: int) -> str:
                     "here = min(block, out_height - first)",
                     "top = first * stride_y - pad_y",
                     *zeros(kind, "rows_of_input", "packed"),
-                    *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels", "rows_of_input",
-                               "left", "pitch", "channels", "channels", "height * width", "width",
+                    *pack_rows(kind, "top", "((here - 1) * stride_y + (kernel_y - 1) * dilation_y + 1)", "channels",
+                               "rows_of_input", "left", "pitch", "channels", "pixel", "height * width", "width",
                                f"(input + image * channels * height * width * {size})", "height"),
-                    *zeros(kind, "rows_of_output", "second"),
-                    *pack_rows(kind, "first", "here", "outs", "rows_of_output", "0", "out_width * wide", "outs", "wide",
-                               "out_height * out_width", "out_width", f"(y + image * outs * out_height * out_width * {size})",
-                               "out_height"),
-                    "for panel in range(panels):",
-                    "    for ky in range(kernel_y):",
-                    "        for kx in range(kernel_x):",
-                    "            for tile in range(tiles):",
+                    "for panel in range(low, high):",
                     *indented([
-                        f"at = ky * dilation_y * pitch + kx * dilation_x * channels + tile * {rows}",
-                        f"bat = panel * {panel}",
-                        f"to = mine + ((ky * kernel_x + kx) * stored + tile * {rows}) * wide + panel * {panel}",
-                        *sums,
-                    ], 4),
+                        f"some = min(outs - panel * {panel}, {panel})",
+                        *zeros(kind, "rows_of_output", "second"),
+                        *pack_rows(kind, "first", "here", "some", "rows_of_output", "0", f"out_width * {panel}", "some",
+                                   str(panel),
+                                   "out_height * out_width", "out_width",
+                                   f"(y + (image * outs + panel * {panel}) * out_height * out_width * {size})", "out_height"),
+                        "for ky in range(kernel_y):",
+                        "    for kx in range(kernel_x):",
+                        "        for tile in range(tiles):",
+                        *indented([
+                            f"at = ky * dilation_y * pitch + kx * dilation_x * pixel + tile * {rows}",
+                            f"to = (all + panel) * each + ((ky * kernel_x + kx) * stored + tile * {rows}) * {panel}",
+                            *sums,
+                        ], 3),
+                    ]),
                 ]),
             ]),
         ]),
@@ -302,7 +315,8 @@ def gradient(kind: str, rows: int, panels: int) -> str:
     return kernel(GRADIENT_WORDS, ["input", "y", "sums"], body)
 
 
-TOTAL_WORDS = ["pool", "groups", "channels", "outs", "taps", "parts", "wide", "stored", "blocks"]
+TOTAL_WORDS = ["pool", "groups", "channels", "outs", "taps", "parts", "panels", "wide", "stored", "blocks"]
+"""wide: output channels of a panel; blocks: vectors of output channels of a group."""
 
 
 @lru_cache(maxsize=64)
@@ -316,14 +330,14 @@ def total(kind: str) -> str:
             f"o = remainder_of(u, blocks) * {lanes}",
             "for c in range(channels):",
             "    for k in range(taps):",
-            "        at = ((group * taps + k) * stored + c) * wide + o",
+            "        at = (((group * panels + quotient_of(o, wide)) * taps + k) * stored + c) * wide + remainder_of(o, wide)",
             f"        added = spread_{name}({kind}(0.0))",
             "        for p in range(parts):",
-            f"            added = added + load_{name}(sums, p * groups * taps * stored * wide + at)",
+            f"            added = added + load_{name}(sums, p * groups * panels * taps * stored * wide + at)",
             f"        store_{name}(scratch, k * {lanes}, added)",
             f"    for q in range(quotient_of(taps + {lanes - 1}, {lanes})):",
-            f"        unpack_{name}(scratch + q * {lanes * lanes * size}, {lanes}, taps - q * {lanes}, w + ((group * outs + o) * channels * "
-            f"taps + c * taps + q * {lanes}) * {size}, channels * taps, outs - o)",
+            f"        unpack_{name}(scratch + q * {lanes * lanes * size}, {lanes}, taps - q * {lanes}, w + "
+            f"((group * outs + o) * channels * taps + c * taps + q * {lanes}) * {size}, channels * taps, outs - o)",
         ]),
     ]  # fmt: skip
     return kernel(TOTAL_WORDS, ["sums", "w"], body)

@@ -70,12 +70,15 @@ def geometry(
     if rank not in (1, 2) or any(a < 0 or b < 0 for a, b in params["padding"]) or dtype.char not in "fd":
         return None
     one = rank == 1
-    space, out, window = ((1, *s) if one else s for s in (x[2:], y[2:], w[2:]))
+    (height, width), (out_height, out_width), window = ((1, *s) if one else s for s in (x[2:], y[2:], w[2:]))
     groups = params["groups"]
-    lift = lambda name, other: (other, *params[name]) if one else tuple(params[name])  # noqa: E731
+
+    def lift(name: str, other: Any) -> Any:
+        return (other, *params[name]) if one else tuple(params[name])
+
     return Geometry(
-        f"f{8 * dtype.itemsize}", x[0], groups, x[1] // groups, *space, w[0] // groups, *out, tuple(window),
-        lift("strides", 1), lift("padding", (0, 0)), lift("dilation", 1),
+        f"f{8 * dtype.itemsize}", x[0], groups, x[1] // groups, height, width, w[0] // groups, out_height,
+        out_width, (window[0], window[1]), lift("strides", 1), lift("padding", (0, 0)), lift("dilation", 1),
     )  # fmt: skip
 
 

@@ -108,8 +108,8 @@ def weights(flipped: bool) -> str:
 # ---- the convolution ----
 
 WORDS = [
-    "pool", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "across", "count", "panels", "pad_y",
-    "left", "pitch", "packed", "spectrum_at", "sums_at", "result_at", "tiles",
+    "pool", "channels", "height", "width", "outs", "out_height", "out_width", "block", "blocks", "across", "count", "panels",
+    "pad_y", "left", "pitch", "packed", "spectrum_at", "sums_at", "result_at", "tiles",
 ]  # fmt: skip
 """block: rows of tiles of a unit; across: tiles along a row; count: tiles of a unit."""
 
@@ -192,8 +192,8 @@ _BLOCK = [
 def convolution(rows: int, channels: int) -> str:
     """The convolution in blocks of rows of tiles: transform, multiply, transform back, for one panel of channels at a time."""
     body = [
-        "rows_of_input = scratch + 0", "spectrum = scratch + spectrum_at", "sums = scratch + sums_at", "result = scratch + result_at",
-        "room = count + 0",
+        "rows_of_input = scratch + 0", "spectrum = scratch + spectrum_at", "sums = scratch + sums_at",
+        "result = scratch + result_at", "room = count + 0",
         *_numbers(**_PIXEL_NUMBERS),
         "for u in range(lo, hi):",
         *indented([
@@ -301,8 +301,8 @@ def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -
     blocks = -(-down // block)
     rows = tile(count, 14)
     words = [
-        vectors.scratch_pool(), *sizes, block, blocks, across, count, panels, pad_y, left, pitch, packed_vectors, spectrum_at, sums_at,
-        result_at, -(-count // rows),
+        vectors.scratch_pool(), *sizes, block, blocks, across, count, panels, pad_y, left, pitch, packed_vectors, spectrum_at,
+        sums_at, result_at, -(-count // rows),
     ]  # fmt: skip
     work = POINTS * count * channels * outs / 16 * 1.5
     source = convolution(rows, channels)
@@ -316,7 +316,7 @@ def _by_panels(images: int, sizes: list[int], across: int, down: int, panels: in
                values: tuple[Var, Var, Var], turned: bool) -> list[RoutineStep] | None:  # fmt: skip
     """The steps where weights are many and tiles few: their transforms are made once, a panel of weights' by its own unit."""
     x, packed, y = values
-    channels, width, outs = sizes[0], sizes[2], sizes[3]
+    channels, width = sizes[0], sizes[2]
     tiles = across * down
     together = max(min(64 // tiles, images), 1)
     room, count = together * tiles, images * tiles

@@ -12,7 +12,7 @@ from funcgrad.core.program import Var
 
 LOWERINGS: dict[str, Callable[[str, dict[str, Any], Sequence[Var], Sequence[Var]], list[RoutineStep] | None]] = {
     "convolution": lambda form, params, inputs, outs: conv.lower(form, params, inputs, outs[0]),
-    "attention": attention.lower,
+    "scaled dot product": attention.lower,
     "window": lambda form, params, inputs, outs: windows.lower(form, params, inputs, outs[0]),
 }
 

@@ -226,7 +226,14 @@ def _total(k: Any, kind: str, args: Sequence[Any]) -> Any:
     return b.extract_element(v, ir.Constant(ir.IntType(32), 0))
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"pack": _pack, "unpack": _unpack, "split": _split, "merge": _merge, "spread": _spread, "total": _total}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "pack": _pack,
+    "unpack": _unpack,
+    "split": _split,
+    "merge": _merge,
+    "spread": _spread,
+    "total": _total,
+}
 """By name without the kind: pack_f32x16(...)."""
 
 

@@ -54,8 +54,8 @@ def halved(kind: str, stride_x: int) -> tuple[list[str], list[str]]:
     name, lanes, size = vector(kind)
     return [
         f"for q in range(quotient_of(width + {2 * lanes - 1}, {2 * lanes})):",
-        f"    split_{name}(x + (plane + iy * width + q * {2 * lanes}) * {size}, width - q * {2 * lanes}, halves + q * {lanes * size}, "
-        f"halves + (room + q * {lanes}) * {size})",
+        f"    split_{name}(x + (plane + iy * width + q * {2 * lanes}) * {size}, width - q * {2 * lanes}, halves + q * "
+        f"{lanes * size}, halves + (room + q * {lanes}) * {size})",
     ], [
         "parity = shift & 1",
         "half = parity * room + quotient_of(shift - parity, 2)",
@@ -138,8 +138,8 @@ def spread_rows(kind: str, stride_y: int, stride_x: int, value: str) -> list[str
         name, lanes, size = vector(kind)
         write = [
             f"for q in range(quotient_of(width + {2 * lanes - 1}, {2 * lanes})):",
-            f"    merge_{name}(halves + q * {lanes * size}, halves + (room + q * {lanes}) * {size}, dx + (in_row + q * {2 * lanes}) * {size}, "
-            f"width - q * {2 * lanes})",
+            f"    merge_{name}(halves + q * {lanes * size}, halves + (room + q * {lanes}) * {size}, dx + (in_row + q * "
+            f"{2 * lanes}) * {size}, width - q * {2 * lanes})",
         ]  # fmt: skip
     else:
         write = [
@@ -231,13 +231,15 @@ def scatter(kind: str, value: str, stride_y: int, stride_x: int, largest: bool) 
         "    for once in range(i64(to >= 0)):",
         f"        store_{value}(dx, at, load_{value}(dx, at) + load_{value}(source, out_row + o))",
     ]
-    return kernel(WORDS, ["source", "x", "dx"], cleared(value, rows_of_windows(kind, stride_y, stride_x, taps, before, after)))
+    return kernel(
+        WORDS, ["source", "x", "dx"], cleared(value, rows_of_windows(kind, stride_y, stride_x, taps, before, after))
+    )
 
 
 def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) -> list[RoutineStep] | None:
     """The native step of a row of ops/window.py on arrays in C order; None where NumPy does it."""
-    x = {"scatter": inputs[-1], "spread": out}.get(form, inputs[0])
-    y = {"scatter": inputs[0], "spread": inputs[0]}.get(form, out)
+    x = {"place": inputs[-1], "spread": out}.get(form, inputs[0])
+    y = {"place": inputs[0], "spread": inputs[0]}.get(form, out)
     rank = x.type.ndim
     lead = max(rank - 2, 0)
     plain = all(
@@ -263,12 +265,21 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     else:
         low = int(np.iinfo(dtype).min if largest else np.iinfo(dtype).max) & 0xFFFFFFFFFFFFFFFF
         low -= (low >> 63) << 64
-    words = [vectors.scratch_pool(), *space, *result, *window, *(a for a, _ in pads), *dilation, low, 16 * result[1] + 64]
+    words = [
+        vectors.scratch_pool(),
+        *space,
+        *result,
+        *window,
+        *(a for a, _ in pads),
+        *dilation,
+        low,
+        16 * result[1] + 64,
+    ]
     text = {
         "extreme": lambda: extreme(kind, *strides, largest), "sum": lambda: total(kind, *strides),
         "spread": lambda: spread(kind, *strides), "index": lambda: index(kind, *strides, largest),
-        "scatter": lambda: scatter(kind, value, *strides, largest),
+        "place": lambda: scatter(kind, value, *strides, largest),
     }[form]()  # fmt: skip
     units = math.prod(x.type.shape[:lead])
-    work = math.prod(result) * math.prod(window) * (2.0 if form in ("scatter", "index") else 1.0)
+    work = math.prod(result) * math.prod(window) * (2.0 if form in ("place", "index") else 1.0)
     return [RoutineStep(text, [*inputs, out], words, units, list(inputs), [out], f"window_{form}", work)]

@@ -33,7 +33,9 @@ ConvGeneralDilatedDimensionNumbers = None | ConvDimensionNumbers | tuple[str, st
 """What `dimension_numbers` of a convolution may be."""
 
 
-def conv_dimension_numbers(lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any) -> ConvDimensionNumbers:  # fmt: skip
+def conv_dimension_numbers(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], dimension_numbers: Any
+) -> ConvDimensionNumbers:
     """Dimension numbers as axes. Strings such as ("NHWC", "HWIO", "NHWC") name them; None is batch, features, space.
 
     Raises TypeError for what names no dimensions, ValueError for strings that do not fit each other or the shapes.
@@ -310,7 +312,7 @@ def conv_transpose(lhs: Any, rhs: Any, strides: Sequence[int], padding: Padding,
     dilation = _per_axis("rhs_dilation", rhs_dilation, rank - 2)
     pads: Any = padding
     if use_consistent_padding or padding in ("SAME", "VALID"):
-        each = [padding] * len(window) if isinstance(padding, str) else [tuple(p) for p in padding]
+        each: list[Any] = [padding] * len(window) if isinstance(padding, str) else [tuple(p) for p in padding]
         spans = [extent(k, d) for k, d in zip(window, dilation, strict=True)]
         pads = [_transposed_pads(k, s, p) for k, s, p in zip(spans, strides, each, strict=True)]
     if transpose_kernel:

@@ -79,7 +79,9 @@ def reduce_window(operand: Any, init_value: Any, computation: Callable[[Any, Any
             f"lax.reduce_window: init_value must hold one number for each of the {len(xs)} operand(s), got {init_value!r}."
         )
     shape = shape_of(xs[0])
-    params, base = _settings("reduce_window", shape, window_dimensions, window_strides, padding, base_dilation, window_dilation)  # fmt: skip
+    params, base = _settings(
+        "reduce_window", shape, window_dimensions, window_strides, padding, base_dilation, window_dilation
+    )
     starts = [convert(s, dtype_of(x)) for s, x in zip(starts, xs, strict=True)]
     xs = [_spread(x, s, base) for x, s in zip(xs, starts, strict=True)]
     if len(xs) == 1:

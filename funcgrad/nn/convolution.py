@@ -1,4 +1,4 @@
-"""torch.nn.functional's convolutions as pure functions of arrays: (N, C, space...) input, (out, in / groups, window...) kernel."""
+"""torch.nn.functional's convolutions as pure functions of arrays: (N, C, space...) by (out, in / groups, window...)."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def _conv(
     for n, k, d, p in zip(space, window, spread, pads, strict=True):
         if extent(k, d) > n + sum(p):
             raise ValueError(
-                f"{function}: the kernel of size {window} (dilated: {tuple(map(extent, window, spread))}) is larger than the padded "
-                f"input of size {tuple(n + sum(p) for n, p in zip(space, pads, strict=True))}."
+                f"{function}: the kernel of size {window} (dilated: {tuple(map(extent, window, spread))}) is larger than the "
+                f"padded input of size {tuple(n + sum(p) for n, p in zip(space, pads, strict=True))}."
             )
     out = conv_row(x, w, strides=strides, padding=pads, dilation=spread, groups=groups)
     return _finish(out, bias, function, added)
@@ -186,8 +186,8 @@ def fold(
     n, rows, count = shape_of(x) if len(shape_of(x)) == 3 else (0, 0, -1)
     if count != math.prod(out) or rows % math.prod(window):
         raise ValueError(
-            f"fold: windows of size {window} over {size} are {math.prod(out)} columns of a multiple of {math.prod(window)} values; "
-            f"got an input of shape {shape_of(input)}."
+            f"fold: windows of size {window} over {size} are {math.prod(out)} columns of a multiple of {math.prod(window)} "
+            f"values; got an input of shape {shape_of(input)}."
         )
     c = rows // math.prod(window)
     columns = reshape(x, shape=(n, c, math.prod(window), *out))
@@ -198,7 +198,8 @@ def fold(
         low = [q * d for q, d in zip(place, spread, strict=True)]
         high = [w - a - ((m - 1) * s + 1) for w, a, m, s in zip(wide, low, out, strides, strict=True)]
         inner = [s - 1 if m > 1 else 0 for s, m in zip(strides, out, strict=True)]
-        spread_out = pad(reshape(piece, shape=(n, c, *out)), 0.0, low=(0, 0, *low), high=(0, 0, *high), interior=(0, 0, *inner))  # fmt: skip
+        placed = {"low": (0, 0, *low), "high": (0, 0, *high), "interior": (0, 0, *inner)}
+        spread_out = pad(reshape(piece, shape=(n, c, *out)), 0.0, **placed)
         total = spread_out if total is None else total + spread_out
     starts = (0, 0, *pads)
     limits = (n, c, *(m + p for m, p in zip(size, pads, strict=True)))

@@ -194,7 +194,7 @@ def adaptive_avg_pool(input: Any, output_size: Any, rank: int = 2) -> Any:
     if all(m == 1 for m in target):
         total = reduce_sum(x, axes=tuple(range(2, rank + 2)))
         return wrap(without_batch(reshape(total, shape=(*shape_of(x)[:2], *target)) * (1 / math.prod(space)), added))
-    count = np.ones((), np.int64)
+    count: Any = np.ones((), np.int64)
     for n, m in zip(space, target, strict=True):
         count = np.multiply.outer(count, -(-(np.arange(1, m + 1) * n) // m) - np.arange(m) * n // m)
     laid, lengths, _ = _arranged(x, target, 0)
@@ -214,7 +214,7 @@ def adaptive_max_pool(input: Any, output_size: Any, return_indices: bool = False
     values = wrap(without_batch(window_extreme(laid, largest=True, **params), added))
     if not return_indices:
         return values
-    flat = np.zeros((), np.int64)
+    flat: Any = np.zeros((), np.int64)
     for n, table in zip(space, tables, strict=True):
         flat = np.add.outer(flat * n, table)
     found = e.remainder(window_index(laid, largest=True, **params), flat.size)

@@ -158,7 +158,8 @@ def _sizes(space: Shape, size: Any, scale_factor: Any, recompute: bool | None) -
     each = tuple(given) if isinstance(given, (tuple, list)) else (given,) * rank
     if len(each) != rank:
         raise ValueError(f"interpolate: {name} must be one number or {rank} numbers, got {given!r}.")
-    target = tuple(int(v) for v in each) if size is not None else tuple(int(np.floor(n * v)) for n, v in zip(space, each, strict=True))  # fmt: skip
+    scaled = each if size is not None else [np.floor(n * v) for n, v in zip(space, each, strict=True)]
+    target = tuple(int(v) for v in scaled)
     if any(m < 1 for m in target):
         raise ValueError(
             f"interpolate: the result's size must be positive, got {target} from {space} with {name}={given!r}."
@@ -306,7 +307,10 @@ def _sample_cubic(x: Any, at: Sequence[Any], padding_mode: str, align_corners: b
     weights = [_cubic_weights(a - f) for a, f in zip(at, floors, strict=True)]
     total: Any = None
     for i, j in itertools.product(range(4), repeat=2):
-        places = [_bounded(f + float(k - 1), n, padding_mode, align_corners) for f, k, n in zip(floors, (i, j), shape_of(x)[2:], strict=True)]  # fmt: skip
+        places = [
+            _bounded(f + float(k - 1), n, padding_mode, align_corners)
+            for f, k, n in zip(floors, (i, j), shape_of(x)[2:], strict=True)
+        ]
         weight = weights[0][i] * weights[1][j]
         seen = _look(x, [_integer(p) for p in places]) * reshape(weight, shape=(*shape_of(weight), 1))
         total = seen if total is None else total + seen

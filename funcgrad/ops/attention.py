@@ -87,8 +87,8 @@ def _type(q: ArrayType, k: ArrayType, v: ArrayType, *mask: ArrayType, **params: 
     )
     if not fits or len({x.dtype for x in (q, k, v, *mask)}) != 1:
         raise TypeError(
-            f"attention was asked of query {q}, key {k}, value {v}{f' and mask {mask[0]}' if mask else ''}; it takes (B, H, T, D), "
-            "(B, H, S, D), (B, H, S, E) and a mask that broadcasts to (B, H, T, S), of one dtype."
+            f"attention was asked of query {q}, key {k}, value {v}{f' and mask {mask[0]}' if mask else ''}; it takes "
+            "(B, H, T, D), (B, H, S, D), (B, H, S, E) and a mask that broadcasts to (B, H, T, S), of one dtype."
         )
     return array_type((*lead, t, v.shape[3]), q.dtype), array_type((*lead, t), q.dtype)
 
@@ -259,7 +259,7 @@ attention: Primitive = register(
         _batch,
         multiple=True,
         samples=_samples,
-        kernel=Routine("attention", "value"),
+        kernel=Routine("scaled dot product", "value"),
     )
 )
 attention_back: Primitive = register(
@@ -272,6 +272,6 @@ attention_back: Primitive = register(
         _back_batch,
         multiple=True,
         samples=_back_samples,
-        kernel=Routine("attention", "back"),
-    )  # fmt: skip
+        kernel=Routine("scaled dot product", "back"),
+    )
 )

@@ -51,16 +51,16 @@ def _padded(x: np.ndarray, padding: Pairs) -> np.ndarray:
     space = x.shape[2:]
     out = np.zeros((*x.shape[:2], *(max(n + a + b, 0) for n, (a, b) in zip(space, padding, strict=True))), x.dtype)
     to, source = _inside(space, padding)
-    out[(..., *to)] = x[(..., *source)]
+    out[to] = x[source]
     return out
 
 
-def _inside(space: Shape, padding: Pairs) -> tuple[list[slice], list[slice]]:
-    """The places of the values that stay: in the padded array, and in the array itself."""
+def _inside(space: Shape, padding: Pairs) -> tuple[Any, Any]:
+    """The places of the values that stay, as indices: of the padded array, and of the array itself."""
     starts = [min(max(-a, 0), n) for n, (a, _) in zip(space, padding, strict=True)]
     stops = [max(min(n, n + b), s) for n, s, (_, b) in zip(space, starts, padding, strict=True)]
     to = [slice(s + a, t + a) if t > s else slice(0, 0) for s, t, (a, _) in zip(starts, stops, padding, strict=True)]
-    return to, [slice(s, t) for s, t in zip(starts, stops, strict=True)]
+    return (..., *to), (..., *[slice(s, t) for s, t in zip(starts, stops, strict=True)])
 
 
 def _patches(x: np.ndarray, window: Shape, out: Shape, params: Params) -> np.ndarray:
@@ -105,14 +105,14 @@ def _input_impl(y: Any, w: Any, *, space: Shape, **params: Any) -> Any:
         (n, groups * w.shape[1], *(max(s + a + b, 0) for s, (a, b) in zip(space, padding, strict=True))), y.dtype
     )
     for place in np.ndindex(*window) if math.prod(out) else ():
-        at = [
+        at: Any = [
             slice(p * d, p * d + (m - 1) * s + 1, s)
             for p, d, m, s in zip(place, dilation, out, strides, strict=True)
         ]  # fmt: skip
-        total[(..., *at)] += columns[(slice(None), slice(None), *place)]
+        total[tuple([..., *at])] += columns[(slice(None), slice(None), *place)]
     found = np.zeros((*total.shape[:2], *space), y.dtype)
     to, source = _inside(space, padding)
-    found[(..., *source)] = total[(..., *to)]
+    found[source] = total[to]
     return found.astype(dtype, copy=False)
 
 

@@ -232,7 +232,7 @@ window_scatter: Primitive = linear(
     lambda ct, args, params: window_gather(ct, args[1], **params),
     lambda size, batched, args, params: (window_scatter(*_both(size, batched, args), **_up(params)), True),
     _pair_samples(True),
-    kernel=Routine("window", "scatter"),
+    kernel=Routine("window", "place"),
 )
 window_gather: Primitive = linear(
     "window_gather",

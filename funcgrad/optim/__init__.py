@@ -31,6 +31,7 @@ from funcgrad.optim.lbfgs import ScaleByLBFGSState as ScaleByLBFGSState
 from funcgrad.optim.lbfgs import lbfgs as lbfgs
 from funcgrad.optim.lbfgs import scale_by_lbfgs as scale_by_lbfgs
 from funcgrad.optim.line_search import LinesearchState as LinesearchState
+from funcgrad.optim.line_search import Point as Point
 from funcgrad.optim.line_search import scale_by_backtracking_linesearch as scale_by_backtracking_linesearch
 from funcgrad.optim.line_search import scale_by_zoom_linesearch as scale_by_zoom_linesearch
 from funcgrad.optim.line_search import value_and_grad_from_state as value_and_grad_from_state
@@ -86,3 +87,8 @@ from funcgrad.optim.schedules import polynomial_schedule as polynomial_schedule
 from funcgrad.optim.schedules import warmup_constant_schedule as warmup_constant_schedule
 from funcgrad.optim.schedules import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
 from funcgrad.optim.schedules import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
+from funcgrad.optim.wolfe import Conditions as Conditions
+from funcgrad.optim.wolfe import WolfeSearch as WolfeSearch
+from funcgrad.optim.wolfe import advance_wolfe as advance_wolfe
+from funcgrad.optim.wolfe import begin_wolfe as begin_wolfe
+from funcgrad.optim.wolfe import scale_by_wolfe_linesearch as scale_by_wolfe_linesearch

@@ -34,7 +34,7 @@ class LinesearchState(NamedTuple):
     """Whether the conditions of the search were met, a 0-d boolean array."""
 
 
-class _Line:
+class Line:
     """A function along a line: phi(t) = f(params + t * direction)."""
 
     def __init__(self, where: str, updates: Any, params: Any, given: dict[str, Any]):
@@ -85,14 +85,17 @@ def _known(fun: Callable[..., Any], extra: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in extra.items() if k in {p.name for p in own if p.kind is not p.POSITIONAL_ONLY}}
 
 
-def _start(params: Any, with_grad: bool) -> LinesearchState:
+def start_search(params: Any, with_grad: bool) -> LinesearchState:
+    """The state before the first search."""
     kind = dtype_of(ravel_pytree(params)[0])
     grad = zeros_like_tree(params) if with_grad else None
     return LinesearchState(fnp.ones((), dtype=kind), fnp.full((), fnp.inf, dtype=kind), grad, count_zero(),
                            fnp.zeros((), dtype=bool))  # fmt: skip
 
 
-class _Point(NamedTuple):
+class Point(NamedTuple):
+    """A step along the line, the function there, and its slope along the line."""
+
     t: Any
     value: Any
     slope: Any
@@ -102,8 +105,8 @@ class _Zoom(NamedTuple):
     """`low` is the best step yet, at which `grad` is; a good one lies between it and `high`, whose t may be infinite."""
 
     next: Any
-    low: _Point
-    high: _Point
+    low: Point
+    high: Point
     grad: Any
     evaluations: Any
     done: Any
@@ -143,28 +146,28 @@ def scale_by_zoom_linesearch(
     slack = -1.0 if approx_dec_rtol is None else approx_dec_rtol
 
     def update(updates: Any, state: LinesearchState, params: Any = None, **extra: Any) -> tuple[Any, LinesearchState]:
-        line = _Line(where, updates, params, extra)
-        origin = _Point(line.number(0.0), line.value, line.slope)
+        line = Line(where, updates, params, extra)
+        origin = Point(line.number(0.0), line.value, line.slope)
         guess = fnp.where(state.learning_rate > 0, state.learning_rate, 1.0)
         first = line.number(1.0) if initial_guess_strategy == "one" else guess
         uphill = ~(line.slope < 0)
         begin = _Zoom(fnp.minimum(first, longest).astype(line.kind), origin,
-                      _Point(line.number(math.inf), line.value, line.slope), line.grad, count_zero(), uphill,
+                      Point(line.number(math.inf), line.value, line.slope), line.grad, count_zero(), uphill,
                       fnp.zeros((), dtype=bool))  # fmt: skip
 
         def step(zoom: _Zoom) -> _Zoom:
             value, grad = line.value_and_grad_at(zoom.next)
-            point = _Point(zoom.next, value, fnp.vdot(line.direction, grad))
+            point = Point(zoom.next, value, fnp.vdot(line.direction, grad))
             return _narrowed(zoom, point, grad, origin, (slope_rtol, curv_rtol, slack, increase_factor, longest))
 
         end = lax.while_loop(lambda z: ~z.done & (z.evaluations < max_linesearch_steps), step, begin)
         found = LinesearchState(end.low.t, end.low.value, line.tree_of(end.grad), end.evaluations, end.success)
         return tree.map(lambda u: cast_like(end.low.t, u) * u, updates), found
 
-    return GradientTransformationExtraArgs(lambda params: _start(params, True), update)
+    return GradientTransformationExtraArgs(lambda params: start_search(params, True), update)
 
 
-def _narrowed(zoom: _Zoom, point: _Point, grad: Any, origin: _Point, constants: tuple[Any, ...]) -> _Zoom:
+def _narrowed(zoom: _Zoom, point: Point, grad: Any, origin: Point, constants: tuple[Any, ...]) -> _Zoom:
     """The search after one more evaluation. Until a step went too far, `high` is at infinity, and the same rules hold."""
     c1, c2, slack, increase, longest = constants
     low, high = zoom.low, zoom.high
@@ -188,7 +191,7 @@ def _narrowed(zoom: _Zoom, point: _Point, grad: Any, origin: _Point, constants: 
                  (fits & flat) | at_longest, fits & flat)  # fmt: skip
 
 
-def _cubic_minimum(a: _Point, b: _Point) -> Any:
+def _cubic_minimum(a: Point, b: Point) -> Any:
     """The minimum of the cubic through two points, held off the ends; the middle where there is none or a value is not finite."""
     bounded = fnp.isfinite(b.t) & fnp.isfinite(b.value) & fnp.isfinite(b.slope)
     t, value, slope = (fnp.where(bounded, x, y) for x, y in ((b.t, a.t + 1), (b.value, a.value), (b.slope, -a.slope)))
@@ -237,7 +240,7 @@ def scale_by_backtracking_linesearch(
         raise ValueError(f"{where}: decrease_factor must be below 1, got {decrease_factor}.")
 
     def update(updates: Any, state: LinesearchState, params: Any = None, **extra: Any) -> tuple[Any, LinesearchState]:
-        line = _Line(where, updates, params, extra)
+        line = Line(where, updates, params, extra)
         last = fnp.where(state.learning_rate > 0, state.learning_rate, max_learning_rate)
         first = fnp.minimum(last * increase_factor, max_learning_rate).astype(line.kind)
 
@@ -257,7 +260,7 @@ def scale_by_backtracking_linesearch(
         new = tree.map(lambda u: cast_like(t, u) * u, updates)
         return new, LinesearchState(t, value, grad, end.evaluations, end.success)
 
-    return GradientTransformationExtraArgs(lambda params: _start(params, store_grad), update)
+    return GradientTransformationExtraArgs(lambda params: start_search(params, store_grad), update)
 
 
 def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:

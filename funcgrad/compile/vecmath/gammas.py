@@ -2,11 +2,13 @@
 
 Method: below 8 (7) the argument is moved into [1.25, 2.25) ([1, 2)) by the recurrence, its product (and the product's
 derivative) gathered on the way, for a minimax polynomial of our own that has the zero as a factor; above it Stirling's
-series, with minimax coefficients. Negative arguments are rare lanes, by reflection. float32 goes through float64.
+series, with minimax coefficients. Negative arguments are rare lanes, by reflection; where that cancels, from -25 (-100) on, by
+pairs of floats (gammas_near_zeros.py). float32 goes through float64.
 """
 
 from typing import Any
 
+from funcgrad.compile.vecmath.gammas_near_zeros import digamma_by_sum_f64, lgamma_by_product_f64
 from funcgrad.compile.vecmath.helpers import (
     copysign,
     f32,
@@ -64,7 +66,10 @@ def lgamma_reflected_f64(x: Any) -> Any:
     fraction = a - ((a + 4503599627370496.0) - 4503599627370496.0)
     sine = abs(libm_sin(3.141592653589793 * fraction)) * 0.3183098861837907
     small = a < 1.0
-    y = -(log_f64(select(small, sine, a * sine)) + lgamma_positive_f64(select(small, a + 1.0, a)))
+    above = lgamma_positive_f64(select(small, a + 1.0, a))
+    y = -(log_f64(select(small, sine, a * sine)) + above)
+    # Much of the two cancelled.
+    y = rarely((a < 25.0) & (abs(y) < 2.0 + 0.75 * above), lgamma_by_product_f64, x, y)
     return select((a >= 4503599627370496.0) | (fraction == 0.0), inf, y)
 
 
@@ -127,6 +132,8 @@ def digamma_reflected_f64(x: Any) -> Any:
     """digamma(x) for x <= 0: digamma(1 - x) - pi / tan(pi x); nan at the integers, infinite at a zero by its sign."""
     fraction = x - ((x - 4503599627370496.0) + 4503599627370496.0)
     y = digamma_positive_f64(1.0 - x) - 3.141592653589793 / libm_tan(3.141592653589793 * fraction)
+    # Much of the two cancelled.
+    y = rarely((x > -100.0) & (abs(y) < 4.0), digamma_by_sum_f64, x, y)
     whole = (x <= -4503599627370496.0) | (fraction == 0.0)
     return select(x == 0.0, copysign(inf, -x), select(whole, nan, y))
 

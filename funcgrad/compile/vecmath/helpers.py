@@ -45,6 +45,11 @@ def poly(x: Any, coefficients: tuple[float, ...]) -> Any:
     return result
 
 
+def entry(numbers: tuple[float, ...], k: Any) -> Any:
+    """The k-th of some float64 numbers, for a whole float64 k, as in the steps of `repeat`."""
+    return np.array(numbers)[np.asarray(k).astype(np.int64)][()]
+
+
 def sqrt(x: Any) -> Any:
     """The square root, correctly rounded."""
     return np.sqrt(x)
@@ -57,7 +62,18 @@ def copysign(x: Any, y: Any) -> Any:
 
 def rarely(far: Any, slow: Callable[[Any], Any], x: Any, y: Any) -> Any:
     """y, but slow(x) where `far` holds: those few lanes leave the vector code."""
-    return np.where(far, slow(x), y)[()]
+    result = np.array(y)
+    if np.any(far):
+        result[far] = slow(np.asarray(x)[far])
+    return result[()]
+
+
+def repeat(count: Any, step: Callable[..., Any], x: Any, high: Any, low: Any) -> Any:
+    """high, low = step(k, x, high, low) for k = 1.0, 2.0, ... up to count, in code for rare lanes; count is finite."""
+    for k in range(1, int(np.max(count, initial=0.0)) + 1):
+        further = step(np.float64(k), x, high, low)
+        high, low = select(k <= count, further[0], high), select(k <= count, further[1], low)
+    return high, low
 
 
 def libm_sin(x: Any) -> Any:

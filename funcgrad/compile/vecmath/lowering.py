@@ -220,6 +220,38 @@ class Lowering:
         result.add_incoming(other.ref, after)
         return Value(self, result, y.kind)
 
+    def entry(self, numbers: tuple[float, ...], k: Value) -> Value:
+        """A load from a table of constants; for scalars only."""
+        if self.lanes > 1:
+            raise TypeError("entry stands only in functions for rare lanes: a vector has no one place in a table")
+        ir, b = self.ir, self.builder
+        kind, zero = ir.ArrayType(self.types["f64"], len(numbers)), ir.Constant(self.types["i64"], 0)
+        table = ir.GlobalVariable(b.module, kind, b.module.get_unique_name("vecmath.table"))
+        table.global_constant, table.linkage = True, "internal"
+        table.initializer = ir.Constant(kind, list(numbers))
+        place = b.gep(table, [zero, b.fptosi(k.ref, self.types["i64"])], inbounds=True)
+        return Value(self, b.load(place), "f64")
+
+    def repeat(self, count: Any, step: Callable[..., Any], x: Value, high: Value, low: Value) -> tuple[Value, Value]:
+        """A loop over k = 1.0, 2.0, ... up to count that carries two values; for scalars only."""
+        if self.lanes > 1:
+            raise TypeError("repeat stands only in functions for rare lanes: their number of steps is their own")
+        b, one = self.builder, self.constant(1.0, x.kind)
+        before, test, body, end = b.block, *[b.append_basic_block(name) for name in ("test", "body", "end")]
+        b.branch(test)
+        b.position_at_end(test)
+        carried = [Value(self, b.phi(v.ref.type), v.kind) for v in (one, high, low)]
+        k = carried[0]
+        b.cbranch((k <= count).ref, body, end)
+        b.position_at_end(body)
+        following = (k + one, *step(k, x, *carried[1:]))
+        for phi, first, later in zip(carried, (one, high, low), following, strict=True):
+            phi.ref.add_incoming(first.ref, before)
+            phi.ref.add_incoming(later.ref, b.block)
+        b.branch(test)
+        b.position_at_end(end)
+        return carried[1], carried[2]
+
     def libm(self, name: str, x: Value) -> Value:
         """A call of the C library's function named behind "libm_", in float64, rounded to the type of x."""
         double = self.ir.DoubleType()
@@ -263,6 +295,8 @@ class Lowering:
             poly=self.poly,
             sqrt=lambda x: self.intrinsic("llvm.sqrt", x),
             rarely=self.rarely,
+            entry=self.entry,
+            repeat=self.repeat,
             libm_sin=partial(self.libm, "libm_sin"),
             libm_cos=partial(self.libm, "libm_cos"),
             libm_tan=partial(self.libm, "libm_tan"),

@@ -58,6 +58,20 @@ def rarely(far, slow, x, y):
     return slow(x) if far else y
 
 
+@njit
+def entry(numbers, k):
+    return numbers[int(k)]
+
+
+@njit(error_model="numpy")
+def repeat(count, step, x, high, low):
+    k = 1.0
+    while k <= count:
+        high, low = step(k, x, high, low)
+        k += 1.0
+    return high, low
+
+
 @intrinsic
 def like(context, value, x):
     return x(value, x), lambda c, b, s, a: c.cast(b, a[0], value, x)

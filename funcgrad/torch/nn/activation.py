@@ -32,7 +32,7 @@ def _activation(name: str, function: Callable[..., Any], doc: str, inplace: bool
         return function(input, **options, **({"inplace": self.inplace} if inplace else {}))
 
     def extra_repr(self: Any) -> str:
-        parts = [f"{n}={getattr(self, n)!r}" for n in names]
+        parts = [f"{n}={getattr(self, n)!r}" if n != "lambd" else repr(getattr(self, n)) for n in names]
         return ", ".join(parts + (["inplace=True"] if inplace and self.inplace else []))
 
     return type(

@@ -140,6 +140,20 @@ class ModuleList(Module):
         del self[index]
         return module
 
+    def __repr__(self) -> str:
+        texts = [repr(m) for m in self]
+        if not texts:
+            return self._get_name() + "()"
+        lines = []
+        first = 0
+        for i in range(1, len(texts) + 1):
+            # Equal neighbours are one line, as PyTorch prints them.
+            if i == len(texts) or texts[i] != texts[first]:
+                head = f"({first}): " if i == first + 1 else f"({first}-{i - 1}): {i - first} x "
+                lines.append(head + texts[first].replace("\n", "\n  "))
+                first = i
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
+
 
 class ModuleDict(Module):
     """A dict of modules."""

@@ -36,7 +36,13 @@ def _kind(*values: Any) -> np.dtype:
 
 def _pair(input: Any, other: Any) -> list[Any]:
     check_broadcast([type_of(input).shape, type_of(other).shape])
-    return together(input, other)
+    kind = _kind(input, other)
+    return [_wrapped(v, kind) for v in together(input, other)]
+
+
+def _wrapped(x: Any, kind: np.dtype) -> Any:
+    """x; a Python int that a small integer dtype may not hold as what is left of its bits there."""
+    return convert(fnp.asarray(x), kind) if type_of(x).weak and kind.kind in "iu" and kind.itemsize < 8 else x
 
 
 @operation(inplace=True)
@@ -76,9 +82,10 @@ def rsub(input: Operand, other: Operand, *, alpha: Operand = 1) -> Any:
     return _difference(other, input, alpha)
 
 
-@operation(promote="arithmetic", inplace=True)
+@operation(inplace=True)
 def mul(input: Operand, other: Operand) -> Any:
     """input * other."""
+    input, other = _pair(input, other)
     return fnp.logical_and(input, other) if _is_bool(input, other) else input * other
 
 

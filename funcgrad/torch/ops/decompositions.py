@@ -317,5 +317,6 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out: Any =
     return return_types.svd(u, s, vh.mH)
 
 
-for _name, _function in {"cholesky": cholesky, "qr": qr, "svd": svd, "lu": lu}.items():
+_METHODS: dict[str, Any] = {"cholesky": cholesky, "qr": qr, "svd": svd, "lu": lu}
+for _name, _function in _METHODS.items():
     setattr(Tensor, _name, _function)

@@ -98,7 +98,10 @@ def bmm(input: Operand, mat2: Operand) -> Any:
     return fnp.matmul(input, mat2)
 
 
-@operation(lambda input, other: "SqueezeBackward4" if input.ndim == 1 else "UnsafeViewBackward0", method=False)
+@operation(
+    lambda input, other: "SqueezeBackward4" if input.ndim == 1 and other.ndim == 2 else "UnsafeViewBackward0",
+    method=False,
+)
 def matmul_batched(input: Operand, other: Operand) -> Any:
     """matmul with batch dimensions, which broadcast."""
     _same_dtypes(input, other, "matmul")

@@ -9,6 +9,7 @@ import numpy as np
 import funcgrad.numpy as fnp
 from funcgrad import lax
 from funcgrad.nn import convolution, normalization, pooling, regularization, resampling
+from funcgrad.nn.scaled_attention import scaled_dot_product_attention
 from funcgrad.torch.operation import Operand, operation
 
 # ---- linear ----
@@ -314,16 +315,4 @@ def attention_step(
     query: Operand, key: Operand, value: Operand, mask: Operand, is_causal: bool, scale: float | None
 ) -> Any:
     """softmax(query key^T * scale + mask) value over the last two dimensions; (..., T, E)."""
-    size = query.shape[-1]
-    factor = 1.0 / np.sqrt(size) if scale is None else scale
-    scores = fnp.matmul(query * factor, fnp.swapaxes(key, -1, -2))
-    if is_causal:
-        rows, columns = scores.shape[-2:]
-        scores = fnp.where(np.tril(np.ones((rows, columns), bool)), scores, -np.inf)
-    if mask is not None:
-        scores = fnp.where(mask, scores, -np.inf) if mask.dtype == np.bool_ else scores + mask
-    top = lax.stop_gradient(fnp.max(scores, axis=-1, keepdims=True))
-    top = fnp.where(fnp.isfinite(top), top, 0)
-    weights = fnp.exp(scores - top)
-    total = fnp.sum(weights, axis=-1, keepdims=True)
-    return fnp.matmul(weights / total, value)
+    return scaled_dot_product_attention(query, key, value, mask, 0.0, is_causal, scale)

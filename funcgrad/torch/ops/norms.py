@@ -102,10 +102,11 @@ def cond(A: Tensor, p: Any = None, *, out: Any = None) -> Tensor:
     """The condition number by a matrix norm (None is 2); inf for singular matrices."""
     if p in (None, 2, -2):
         return _cond_by_values(A, p == -2, out=out)
+    size: Any = matrix_norm(A, p)
     try:
-        found = matrix_norm(A, p) * matrix_norm(inv(A), p)
+        found = size * matrix_norm(inv(A), p)
     except LinAlgError:
-        found = matrix_norm(A, p) * math.inf
+        found = size * math.inf
     return found if out is None else out.copy_(found)
 
 

@@ -66,7 +66,7 @@ def corrcoef(input: Operand) -> Any:
     return fnp.squeeze(found) if input.ndim < 2 or found.size == 1 else found
 
 
-def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Tensor:
     """Integrals by trapezoids from the first sample up to each of the others."""
     left, right = y.narrow(dim, 0, y.size(dim) - 1), y.narrow(dim, 1, y.size(dim) - 1)
     if x is None:
