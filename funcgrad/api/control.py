@@ -144,8 +144,9 @@ def scan(f: Fun, init: Any, xs: Any = None, length: int | None = None, reverse: 
             xs, ys, their cotangents and the memory of single steps come on top, and `vmap` outside of the derivative keeps so
             much for each example. Values and derivatives of all orders are the same in every case.
 
-    Ctrl-C in a compiled loop is honoured within a second; the KeyboardInterrupt then has `carry`, the last completed one (a list of
-    its arrays where a transform made the loop), and `step`, how many steps were done. So it is for `while_loop` and `fori_loop`.
+    Ctrl-C in a compiled loop is honoured within a second; the KeyboardInterrupt then has `carry`, the last completed one (a list
+    of its arrays where a transform made the loop), and `step`, how many steps were done. So it is for `while_loop` and
+    `fori_loop`.
 
     Returns (last carry, ys). Raises TypeError for a carry that changes or a `checkpoint` of another kind, ValueError for sizes
     that differ or a budget that is too small for one step.
