@@ -14,7 +14,7 @@ from torch_rules import RULES  # noqa: E402
 def text(value):
     """A value for comparison: numbers to five digits, tensors by their values and dtypes."""
     if type(value).__name__ in ("Tensor", "Parameter"):
-        return f"{text(value.detach().tolist())}:{str(value.dtype)}"
+        return f"{text(value.detach().tolist())}:{value.dtype!s}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(text(v) for v in value) + "]"
     if isinstance(value, complex):

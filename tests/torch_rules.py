@@ -1,4 +1,4 @@
-"""PyTorch's rules as small scripts. Each takes `torch`, `show` (records values) and `fails` (records an error's type and text)."""
+"""PyTorch's rules as small scripts. Each takes `torch`, `show` (records values) and `fails` (an error's type and text)."""
 
 import copy
 import gc
@@ -59,11 +59,60 @@ def untracked(torch, show, fails):
 def names(torch, show, fails):
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     v = torch.tensor([1.0, 2.0], requires_grad=True)
-    outs = [x + x, x - 1, 1 - x, x * x, x / 2, -x, x**2, x**x, 2**x, x.exp(), x.sum(), x.sum(0), x.mean(), x @ x, x @ v, v @ v, x[0], x[1:],
-            x[[0, 1]], x.view(4), x.transpose(0, 1), x.t(), x.permute(1, 0), v.expand(2, 2), torch.cat([x, x]), torch.stack([x, x]),
-            torch.where(x > 1, x, 0.0), x.clone(), x.double(), x.log_softmax(1), torch.addmm(v, x, x), x.squeeze(), x.unsqueeze(0),
-            x.tanh(), x.sigmoid(), x.sqrt(), x.relu(), x.max(), x.max(1)[0], x.abs(), x.clamp(0, 1), x.prod(), x.norm(), x.diagonal(),
-            torch.bmm(x[None], x[None]), x.softmax(0), x.cumsum(0), x.std(), x.var(), x.flatten(), x.select(0, 1), x.narrow(0, 0, 1)]  # fmt: skip
+    outs = [
+        x + x,
+        x - 1,
+        1 - x,
+        x * x,
+        x / 2,
+        -x,
+        x**2,
+        x**x,
+        2**x,
+        x.exp(),
+        x.sum(),
+        x.sum(0),
+        x.mean(),
+        x @ x,
+        x @ v,
+        v @ v,
+        x[0],
+        x[1:],
+        x[[0, 1]],
+        x.view(4),
+        x.transpose(0, 1),
+        x.t(),
+        x.permute(1, 0),
+        v.expand(2, 2),
+        torch.cat([x, x]),
+        torch.stack([x, x]),
+        torch.where(x > 1, x, 0.0),
+        x.clone(),
+        x.double(),
+        x.log_softmax(1),
+        torch.addmm(v, x, x),
+        x.squeeze(),
+        x.unsqueeze(0),
+        x.tanh(),
+        x.sigmoid(),
+        x.sqrt(),
+        x.relu(),
+        x.max(),
+        x.max(1)[0],
+        x.abs(),
+        x.clamp(0, 1),
+        x.prod(),
+        x.norm(),
+        x.diagonal(),
+        torch.bmm(x[None], x[None]),
+        x.softmax(0),
+        x.cumsum(0),
+        x.std(),
+        x.var(),
+        x.flatten(),
+        x.select(0, 1),
+        x.narrow(0, 0, 1),
+    ]
     show(*[o.grad_fn.name() for o in outs])
     show(
         [n.name() if n else None for n, _ in (x * v.detach()).grad_fn.next_functions],
@@ -465,10 +514,29 @@ def complex_numbers(torch, show, fails):
 
 
 def kinks(torch, show, fails):
-    fs = [torch.relu, torch.abs, lambda t: t.norm(), torch.sign, lambda t: t.clamp(0, 1), lambda t: t.clamp(-1, 0), torch.sqrt, torch.nn.functional.relu6,
-          torch.nn.functional.hardtanh, torch.nn.functional.leaky_relu, torch.nn.functional.elu, torch.log, lambda t: t**0.5, lambda t: t.std(),
-          lambda t: t.max(), lambda t: t.amax(), lambda t: t.median(), lambda t: t.max(0)[0], lambda t: torch.maximum(t, torch.zeros(2)),
-          lambda t: t.prod(), lambda t: torch.where(t > 0, t.log(), 0.0)]  # fmt: skip
+    fs = [
+        torch.relu,
+        torch.abs,
+        lambda t: t.norm(),
+        torch.sign,
+        lambda t: t.clamp(0, 1),
+        lambda t: t.clamp(-1, 0),
+        torch.sqrt,
+        torch.nn.functional.relu6,
+        torch.nn.functional.hardtanh,
+        torch.nn.functional.leaky_relu,
+        torch.nn.functional.elu,
+        torch.log,
+        lambda t: t**0.5,
+        lambda t: t.std(),
+        lambda t: t.max(),
+        lambda t: t.amax(),
+        lambda t: t.median(),
+        lambda t: t.max(0)[0],
+        lambda t: torch.maximum(t, torch.zeros(2)),
+        lambda t: t.prod(),
+        lambda t: torch.where(t > 0, t.log(), 0.0),
+    ]
     for f in fs:
         x = torch.zeros(2, requires_grad=True)
         f(x).sum().backward()
@@ -517,5 +585,23 @@ def deep(torch, show, fails):
     show(x.grad)
 
 
-RULES = [flags, untracked, names, saved, freed, versions, checked, inplace, views, modes, inference, backward, gradients, hooks,
-         complex_numbers, kinks, modules, deep]  # fmt: skip
+RULES = [
+    flags,
+    untracked,
+    names,
+    saved,
+    freed,
+    versions,
+    checked,
+    inplace,
+    views,
+    modes,
+    inference,
+    backward,
+    gradients,
+    hooks,
+    complex_numbers,
+    kinks,
+    modules,
+    deep,
+]

@@ -221,7 +221,7 @@ def index(kind: str, stride_y: int, stride_x: int, largest: bool) -> str:
 
 
 @lru_cache(maxsize=128)
-def scatter(kind: str, value: str, stride_y: int, stride_x: int, largest: bool) -> str:
+def spread_places(kind: str, value: str, stride_y: int, stride_x: int, largest: bool) -> str:
     """Adds the value of each window to the place of its extreme."""
     before, taps = _search(kind, stride_x, largest)
     after = [
@@ -278,7 +278,7 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     text = {
         "extreme": lambda: extreme(kind, *strides, largest), "sum": lambda: total(kind, *strides),
         "spread": lambda: spread(kind, *strides), "index": lambda: index(kind, *strides, largest),
-        "place": lambda: scatter(kind, value, *strides, largest),
+        "place": lambda: spread_places(kind, value, *strides, largest),
     }[form]()  # fmt: skip
     units = math.prod(x.type.shape[:lead])
     work = math.prod(result) * math.prod(window) * (2.0 if form in ("place", "index") else 1.0)

@@ -71,11 +71,13 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
     def save(self, obj: Any, save_persistent_id: bool = True) -> Any:
         """Writes one object."""
         if isinstance(obj, _Global):
-            return self.write(b"c" + obj.module.encode() + b"\n" + obj.name.encode() + b"\n")
+            return self.write(  # type: ignore[attr-defined]
+                b"c" + obj.module.encode() + b"\n" + obj.name.encode() + b"\n"
+            )
         if isinstance(obj, Tensor):
             obj = self._tensor(obj)
         elif isinstance(obj, dtypes.dtype):
-            return self.write(b"ctorch\n" + obj.name.encode() + b"\n")
+            return self.write(b"ctorch\n" + obj.name.encode() + b"\n")  # type: ignore[attr-defined]
         elif isinstance(obj, dtypes.Size):
             obj = _Call(_Global("torch", "Size"), (tuple(obj),))
         elif isinstance(obj, dtypes.device):

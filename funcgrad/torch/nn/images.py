@@ -150,12 +150,13 @@ class _ConvTranspose(_Conv):
         function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.rank - 1]
         extra = self.output_padding
         if output_size is not None:
+            pads: Any = self.padding
             smallest = [
                 (n - 1) * s - 2 * p + d * (k - 1) + 1
-                for n, s, p, d, k in zip(  # type: ignore[call-overload]
+                for n, s, p, d, k in zip(
                     input._array.shape[-self.rank :],
                     self.stride,
-                    self.padding,
+                    pads,
                     self.dilation,
                     self.kernel_size,
                     strict=True,
