@@ -585,6 +585,268 @@ def deep(torch, show, fails):
     show(x.grad)
 
 
+def functions(torch, show, fails):
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 2 * x
+
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = Square.apply(x)
+    show(y.grad_fn.name(), y.grad_fn.needs_input_grad, y.grad_fn.saved_tensors[0] is x)
+    y.sum().backward()
+    show(x.grad)
+    fails(lambda: y.sum().backward(), "Trying to backward through the graph a second time")
+    (g,) = torch.autograd.grad(Square.apply(x).sum(), x, create_graph=True)
+    show(torch.autograd.grad(g.sum(), x))
+
+    def made(back, fore=lambda ctx, x, y: x * y):
+        return type("Tmp", (torch.autograd.Function,), {"forward": staticmethod(fore), "backward": staticmethod(back)})
+
+    fails(
+        lambda: made(lambda ctx, g: g).apply(x, x).sum().backward(),
+        "function TmpBackward returned an incorrect number of gradients (expected 2, got 1)",
+    )
+    fails(lambda: made(lambda ctx, g: (g, 3.0)).apply(x, x).sum().backward(), "expected Variable or None (got float)")
+    fails(
+        lambda: made(lambda ctx, g: (g[:2], g)).apply(x, x).sum().backward(),
+        "returned an invalid gradient at index 0 - got [2] but expected shape compatible with [3]",
+    )
+    made(lambda ctx, g: (g, g, None, None)).apply(x, x).sum().backward()
+    wide = made(lambda ctx, g: g, lambda ctx, x: x.expand(2, 3) * 1)
+    x.grad = None
+    wide.apply(x).sum().backward()
+    show(x.grad)
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.mul_(2)
+            ctx.mark_dirty(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    fails(lambda: Double.apply(x), "a leaf Variable that requires grad has been used in an in-place operation.")
+    z = x * 1
+    w = Double.apply(z)
+    show(w is z, z.grad_fn.name(), z._version)
+    same = made(lambda ctx, g: g * 3, lambda ctx, x: x)
+    z = x * 1
+    w = same.apply(z)
+    show(w is z, w.grad_fn.name(), w._is_view())
+    fails(lambda: w.mul_(2), "This view was created inside a custom Function (or because an input was returned as-is)")
+
+    class Once(Square):
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 2 * x
+
+    (g,) = torch.autograd.grad(Once.apply(x), x, torch.ones(3, requires_grad=True), create_graph=True)
+    show(g)
+    fails(lambda: torch.autograd.grad(g.sum(), x), "once_differentiable")
+    fails(
+        lambda: (
+            type("No", (torch.autograd.Function,), {"forward": staticmethod(lambda ctx, x: x * 1)})
+            .apply(x)
+            .sum()
+            .backward()
+        ),
+        "You must implement either the backward or vjp method",
+    )
+    fails(
+        lambda: made(lambda ctx, g: g, lambda ctx, x: (ctx.save_for_backward(x, "a"), x * 1)[1]).apply(x),
+        "save_for_backward can only save variables, but argument 1 is of type str",
+    )
+
+    class Pair(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.set_materialize_grads(False)
+            a, b = x * 1, x * 2
+            ctx.mark_non_differentiable(b)
+            return a, b
+
+        @staticmethod
+        def backward(ctx, g, h):
+            show(h is None)
+            return g
+
+    a, b = Pair.apply(x)
+    show(a.requires_grad, b.requires_grad)
+    a.sum().backward()
+
+
+def saved_hooks(torch, show, fails):
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    packed = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (packed.append(1), t * 1)[1], lambda t: t):
+        y = x.sin() * x
+    y.sum().backward()
+    show(len(packed), x.grad)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: 3, lambda t: t):
+        z = x * x
+    fails(
+        lambda: z.sum().backward(),
+        "Output of saved tensor unpack_hook expected to be a Tensor but got result of type int",
+    )
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t):
+        a = x * 1
+        b = a * a
+    a.add_(1)
+    b.sum().backward()
+
+    def mutates():
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t.mul_(2), lambda t: t):
+            c = x * 1
+            c * c
+
+    fails(mutates, "A saved tensor pack hook is modifying its input in place")
+    d = x * x
+    d.grad_fn._raw_saved_self.register_hooks(lambda t: t * 2, lambda t: t)
+    fails(lambda: d.grad_fn._raw_saved_self.register_hooks(lambda t: t, lambda t: t), "")
+    x.grad = None
+    d.sum().backward()
+    show(x.grad)
+
+    def disabled():
+        with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+            with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+                pass
+
+    fails(disabled, "not here")
+    with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        a = x * 1
+        b = a.sin()
+        a.mul_(5)
+        x.grad = None
+        b.sum().backward()
+    show(x.grad)
+    log = []
+    u, v = x * 1, x * 2
+    torch.autograd.graph.register_multi_grad_hook([u, v, x * 3], lambda gs: log.append([g is None for g in gs]))
+    (u + v).sum().backward()
+    show(log)
+
+
+def forward_mode(torch, show, fails):
+    fwd = torch.autograd.forward_ad
+    x = torch.tensor([1.0, 2.0, 3.0])
+    fails(lambda: fwd.make_dual(x, x), "no level exists")
+    with fwd.dual_level():
+        d = fwd.make_dual(x, torch.tensor([1.0, 0.0, 2.0]))
+        p, t = fwd.unpack_dual((d * d).sin())
+        show(p, t, fwd.unpack_dual(x).tangent)
+        fails(lambda: fwd.make_dual(x, torch.ones(2)), "")
+        fails(lambda: fwd.dual_level().__enter__(), "Nested forward mode AD is not supported")
+    w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with fwd.dual_level():
+        t = fwd.unpack_dual(fwd.make_dual(w, torch.ones(3)) ** 3).tangent
+        show(torch.autograd.grad(t.sum(), w))
+
+
+def functional_api(torch, show, fails):
+    fun = torch.autograd.functional
+    x = torch.tensor([1.0, 2.0, 3.0])
+    show(
+        fun.hessian(lambda t: (t * t * t).sum(), x),
+        fun.jvp(lambda t: t * t, x, torch.ones(3)),
+        fun.vjp(lambda t: t * t, x, torch.ones(3)),
+    )
+    show(
+        fun.jacobian(lambda t: (t * 2, t.sum()), x),
+        fun.jacobian(lambda a, b: a * b, (x, x)),
+        fun.vhp(lambda t: (t**3).sum(), x, x),
+    )
+    show(
+        fun.hvp(lambda t: (t**3).sum(), x, x), fun.jacobian(lambda t: t * t, x, strategy="forward-mode", vectorize=True)
+    )
+    d = torch.tensor([0.1, 0.5], dtype=torch.float64, requires_grad=True)
+    show(
+        torch.autograd.gradcheck(lambda t: t.sin() * t, d),
+        torch.autograd.gradgradcheck(lambda t: (t.sin() * t).sum(), d),
+    )
+    show(
+        torch.autograd.gradcheck(lambda t: t.sin() * t, d, fast_mode=True),
+        torch.autograd.gradcheck(lambda t: t.exp(), d, check_forward_ad=True),
+    )
+    bad = type(
+        "Bad",
+        (torch.autograd.Function,),
+        {"forward": staticmethod(lambda ctx, x: x * 2), "backward": staticmethod(lambda ctx, g: g)},
+    )
+    fails(lambda: torch.autograd.gradcheck(bad.apply, d), "Jacobian mismatch for output 0 with respect to input 0")
+    show(torch.autograd.gradcheck(bad.apply, d, raise_exception=False))
+    fails(lambda: torch.autograd.gradcheck(lambda t: t, d.detach()), "")
+
+
+def transforms(torch, show, fails):
+    f = torch.func
+    x, m = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    show(f.grad(lambda t: (t.sin() * t).sum())(x), f.grad(lambda t: f.grad(lambda u: (u**3).sum())(t).sum())(x))
+    show(
+        f.vmap(lambda t: (t * t).sum())(m),
+        f.vmap(f.grad(lambda t: (t**3).sum()))(m),
+        f.vmap(lambda a, b: a * b, in_dims=(0, None))(m, x[:2]),
+    )
+    show(
+        f.jacrev(lambda t: t * t)(x),
+        f.jacfwd(lambda t: t.exp())(x),
+        f.hessian(lambda t: (t**3).sum())(x),
+        f.grad_and_value(lambda t: t.sum())(x),
+    )
+    out, pull = f.vjp(lambda t: t * t, x)
+    show(out, pull(torch.ones(3)), f.jvp(lambda t: t * t, (x,), (torch.ones(3),)))
+
+    def writes(t):
+        z = t * 1
+        z[0] = z[1] * 2
+        z.mul_(3)
+        return (z * z).sum()
+
+    show(f.grad(writes)(x), f.vmap(writes)(m))
+    layer = torch.nn.Linear(2, 1)
+    weights = {"weight": torch.ones(1, 2), "bias": torch.zeros(1)}
+    show(
+        f.functional_call(layer, weights, (m,)),
+        f.grad(lambda w: f.functional_call(layer, w, (m,)).sum())(weights)["weight"],
+    )
+
+
+def anomalies(torch, show, fails):
+    def nans():
+        with torch.autograd.detect_anomaly():
+            x = torch.tensor([0.0], requires_grad=True)
+            y = (x * 0).sqrt()
+            show("traceback_" in y.grad_fn.metadata)
+            (y * 0).sum().backward()
+
+    fails(nans, "Function 'SqrtBackward0' returned nan values in its 0th output.")
+    from importlib import import_module
+
+    checkpoint = import_module(torch.__name__ + ".utils.checkpoint").checkpoint
+    runs = [0]
+
+    def f(t):
+        runs[0] += 1
+        return torch.nn.functional.dropout((t.sin() * t).exp(), 0.5)
+
+    x = torch.ones(6, requires_grad=True)
+    out = checkpoint(f, x, use_reentrant=False)
+    out.sum().backward()
+    show(runs, bool(((out != 0) == (x.grad != 0)).all()))
+
+
 RULES = [
     flags,
     untracked,
@@ -604,4 +866,10 @@ RULES = [
     kinks,
     modules,
     deep,
+    functions,
+    saved_hooks,
+    forward_mode,
+    functional_api,
+    transforms,
+    anomalies,
 ]

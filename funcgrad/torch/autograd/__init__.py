@@ -1,6 +1,7 @@
 """`torch.autograd`: running the graph, custom functions, modes, checks."""
 
 from funcgrad.torch.autograd import forward_ad as forward_ad
+from funcgrad.torch.autograd import function as function
 from funcgrad.torch.autograd import functional as functional
 from funcgrad.torch.autograd import graph as graph
 from funcgrad.torch.autograd.anomaly import detect_anomaly as detect_anomaly
