@@ -43,7 +43,9 @@ CASES = {
     "adam with a schedule": (lambda p: torch.optim.Adam(p, 0.05), lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.7), None),
     "batch norm and dropout": (
         lambda p: torch.optim.AdamW(p, 0.05), None,
-        lambda: nn.Sequential(nn.Linear(5, 7, bias=False), nn.BatchNorm1d(7), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(7, 3)),
+        lambda: nn.Sequential(
+            nn.Linear(5, 7, bias=False), nn.BatchNorm1d(7), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(7, 3)
+        ),
     ),
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ from funcgrad.torch import optim as optim
 from funcgrad.torch import return_types as return_types
 from funcgrad.torch import serialization as serialization
 from funcgrad.torch import utils as utils
+from funcgrad.torch import viz as viz
 from funcgrad.torch.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from funcgrad.torch.dtypes import Size as Size
 from funcgrad.torch.dtypes import bool_ as bool  # noqa: F401
