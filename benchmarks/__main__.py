@@ -12,6 +12,7 @@ from benchmarks import first
 from benchmarks import loops as loops
 from benchmarks import networks as networks
 from benchmarks import optim as optim
+from benchmarks import products as products
 from benchmarks.harness import LIBRARIES, ROWS, Machine, Row, Time, installed, measure, measure_machine, rival
 
 FIRST = ("jit", "value", "Black", "MLP", "per-example", "transformer", "GMM")

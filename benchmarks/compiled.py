@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Setup, row
+from benchmarks.harness import Absent, Setup, row
 
 Program = Callable[[Any, Any], Callable[..., Any]]
 Data = Callable[[np.random.Generator], tuple[Any, ...]]
@@ -45,6 +45,26 @@ def torch_setup(make: Callable[[Any, Callable[[np.ndarray], Any]], Callable[[], 
     return setup
 
 
+def torch_pair(
+    make: Callable[[Any, Callable[[np.ndarray], Any], Callable[[Any], Any]], Callable[[], object]],
+) -> dict[str, Setup]:
+    """PyTorch's contestants, eager and compiled: `make(torch, tensor, compiled)` gives the function to call, with the part
+    that a user would give to torch.compile put through `compiled`."""
+
+    def compiled() -> Callable[[], object]:
+        torch = importlib.import_module("torch")
+        torch._dynamo.reset()
+        call = make(torch, lambda a: torch.tensor(np.asarray(a)), torch.compile)
+        try:
+            call()
+        except Exception as error:  # a compiler that is there and fails: whatever it raises
+            reason = next(iter(str(error).splitlines()), "")
+            raise Absent(f"torch.compile failed ({type(error).__name__}: {reason})") from error
+        return call
+
+    return {"torch": torch_setup(lambda torch, tensor: make(torch, tensor, lambda f: f)), "torch_compile": compiled}
+
+
 def backward(torch: Any, loss: Callable[..., Any], leaves: Any) -> Callable[[], object]:
     """Value and gradients of a PyTorch loss."""
 
@@ -69,19 +89,19 @@ def chain(lib: Any, jnp: Any) -> Callable[..., Any]:
     return lib.value_and_grad(lambda x: jnp.sum(jnp.sin(jnp.log1p(jnp.exp(jnp.tanh(x))))))
 
 
-def _chain_torch(dtype: Any) -> Setup:
-    def make(torch: Any, tensor: Any) -> Callable[[], object]:
+def _chain_torch(dtype: Any) -> dict[str, Setup]:
+    def make(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
         x = tensor(np.random.default_rng(0).normal(size=1_000_000).astype(dtype)).requires_grad_()
-        return backward(torch, lambda x: torch.sin(torch.log1p(torch.exp(torch.tanh(x)))).sum(), (x,))
+        return backward(torch, compiled(lambda x: torch.sin(torch.log1p(torch.exp(torch.tanh(x)))).sum()), (x,))
 
-    return torch_setup(make)
+    return torch_pair(make)
 
 
 for _dtype in (np.float32, np.float64):
     row(
         f"value and grad of an elementwise chain, 1M {_dtype.__name__}",
         **pair(chain, lambda rng, d=_dtype: (rng.normal(size=1_000_000).astype(d),)),  # type: ignore[misc]
-        torch=_chain_torch(_dtype),
+        **_chain_torch(_dtype),
         moved=2e6 * np.dtype(_dtype).itemsize,
     )
 
@@ -105,7 +125,7 @@ def _options(rng: np.random.Generator) -> tuple[Any, ...]:
     return tuple(rng.uniform(a, b, 1 << 19).astype(np.float32) for a, b in bounds)
 
 
-def _options_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+def _options_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
     leaves = tuple(tensor(a).requires_grad_() for a in _options(np.random.default_rng(0)))
 
     def price(s: Any, k: Any, t: Any, r: Any, v: Any) -> Any:
@@ -116,13 +136,13 @@ def _options_torch(torch: Any, tensor: Any) -> Callable[[], object]:
 
         return (s * cdf(d1) - k * torch.exp(-r * t) * cdf(d1 - v * torch.sqrt(t))).sum()
 
-    return backward(torch, price, leaves)
+    return backward(torch, compiled(price), leaves)
 
 
 row(
     "Black-Scholes greeks, 512k options",
     **pair(black_scholes, _options),
-    torch=torch_setup(_options_torch),
+    **torch_pair(_options_torch),
     moved=40.0 * (1 << 19),
 )
 
@@ -156,17 +176,21 @@ def _mlp_data(rng: np.random.Generator) -> tuple[Any, ...]:
     return params, velocity, rng.normal(size=(128, 784)).astype(np.float32), y
 
 
-def _mlp_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+def _mlp_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
     params, _, x, y = _mlp_data(np.random.default_rng(0))
     leaves = [tensor(a).requires_grad_() for pair in params for a in pair]
     x, y = tensor(x), tensor(y).argmax(1)
     optimiser = torch.optim.SGD(leaves, lr=0.01, momentum=0.9)
 
-    def call() -> object:
+    @compiled
+    def loss_of(*leaves: Any) -> Any:
         h = x
         for w, b in zip(leaves[:-2:2], leaves[1:-2:2], strict=True):
             h = torch.relu(torch.addmm(b, h, w))
-        loss = torch.nn.functional.cross_entropy(torch.addmm(leaves[-1], h, leaves[-2]), y)
+        return torch.nn.functional.cross_entropy(torch.addmm(leaves[-1], h, leaves[-2]), y)
+
+    def call() -> object:
+        loss = loss_of(*leaves)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -178,7 +202,7 @@ def _mlp_torch(torch: Any, tensor: Any) -> Callable[[], object]:
 row(
     "MLP 784-512-512-10, SGD-momentum step, batch 128",
     **pair(mlp_step, _mlp_data),
-    torch=torch_setup(_mlp_torch),
+    **torch_pair(_mlp_torch),
     flops=2 * 128 * (2 * 784 * 512 + 3 * 512 * 512 + 3 * 5120),
 )
 
@@ -230,7 +254,7 @@ def _block_data(rng: np.random.Generator) -> tuple[Any, ...]:
     return p, rng.normal(size=(8, 128, d)).astype(f)
 
 
-def _block_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+def _block_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
     arrays, x0 = _block_data(np.random.default_rng(0))
     names, x = list(arrays), tensor(x0)
     leaves = tuple(tensor(arrays[n]).requires_grad_() for n in names)
@@ -246,13 +270,13 @@ def _block_torch(torch: Any, tensor: Any) -> Callable[[], object]:
         y = y + functional.gelu(h @ p["w1"] + p["c1"], approximate="tanh") @ p["w2"] + p["c2"]
         return (y**2).mean()
 
-    return backward(torch, loss, leaves)
+    return backward(torch, compiled(loss), leaves)
 
 
 row(
     "transformer block, D=256, T=128, B=8, gradient",
     **pair(transformer, _block_data),
-    torch=torch_setup(_block_torch),
+    **torch_pair(_block_torch),
     flops=6 * 1024 * (12 * 256 * 256 + 2 * 128 * 256),
 )
 
@@ -272,7 +296,7 @@ def _mixture_data(rng: np.random.Generator) -> tuple[Any, ...]:
                                        rng.normal(size=(1000, 10))))  # fmt: skip
 
 
-def _mixture_torch(torch: Any, tensor: Any) -> Callable[[], object]:
+def _mixture_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
     *params, x0 = _mixture_data(np.random.default_rng(0))
     leaves, x = tuple(tensor(a).requires_grad_() for a in params), tensor(x0)
 
@@ -281,36 +305,11 @@ def _mixture_torch(torch: Any, tensor: Any) -> Callable[[], object]:
         terms = torch.log_softmax(logits, 0)[None] - 0.5 * (z * z).sum(-1) - scales.sum(-1)[None]
         return -torch.logsumexp(terms, 1).sum()
 
-    return backward(torch, loss, leaves)
+    return backward(torch, compiled(loss), leaves)
 
 
 row(
     "GMM log-likelihood, n=1000, d=10, k=25, gradient",
     **pair(mixture, _mixture_data),
-    torch=torch_setup(_mixture_torch),
+    **torch_pair(_mixture_torch),
 )
-
-# ---- products of matrices ----
-
-
-def _product_torch(shapes: Any, dtype: Any) -> Setup:
-    def make(torch: Any, tensor: Any) -> Callable[[], object]:
-        rng = np.random.default_rng(0)
-        a, b = [tensor(rng.normal(size=s).astype(dtype)) for s in shapes]
-        return lambda: a @ b
-
-    return torch_setup(make)
-
-
-for _n in (16, 64, 256, 1024, 2048):
-    for _dtype in (np.float32, np.float64):
-        if _n == 2048 and _dtype is np.float64:
-            continue
-        _shapes = ((_n, _n), (_n, _n))
-        row(
-            f"matmul {_n} x {_n}, {_dtype.__name__}",
-            **pair(lambda lib, jnp: lambda a, b: a @ b,
-                   lambda rng, s=_shapes, d=_dtype: tuple(rng.normal(size=x).astype(d) for x in s)),  # type: ignore[misc]
-            torch=_product_torch(_shapes, _dtype),
-            flops=2.0 * _n**3 * (np.dtype(_dtype).itemsize // 4),
-        )  # fmt: skip

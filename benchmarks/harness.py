@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import shutil
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +16,12 @@ import numpy as np
 
 Setup = Callable[[], Callable[[], object]]
 
-LIBRARIES = ("funcgrad", "numpy", "autograd", "jax", "torch")
-"""Who may take part, in the order of the table's columns."""
+LIBRARIES = ("funcgrad", "numpy", "autograd", "jax", "torch", "torch_compile")
+"""Who may take part, in the order of the table's columns. torch_compile is PyTorch's compiler, which needs a C++ compiler."""
+
+
+class Absent(Exception):
+    """Raised by the setup of a contestant that cannot take part in its row; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Time:
     median: float
 
 
-REST = {"torch": 0.25, "jax": 0.02}
+REST = {"torch": 0.25, "torch_compile": 0.25, "jax": 0.02}
 """Seconds to wait after a library's turn: its threads go on spinning for a while, on the next one's cores."""
 
 ROWS: list[Row] = []
@@ -97,16 +104,23 @@ def _best(call: Callable[[], object], turns: int = 12) -> float:
 
 def installed(library: str) -> bool:
     """Whether a contestant can take part here."""
+    if library == "torch_compile":
+        return installed("torch") and any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++", "cl")))
     return importlib.util.find_spec(library) is not None
 
 
 def measure(entry: Row, seconds: float, rounds: int) -> dict[str, Time]:
-    """Each installed contestant's time, from `rounds` turns of about `seconds` each, one contestant after the other."""
+    """Each installed contestant's time, from `rounds` turns of about `seconds` each, one contestant after the other. Who is
+    Absent is left out, with a note on standard error."""
     ready = {}
     for library in LIBRARIES:
         if library not in entry.contestants or not installed(library):
             continue
-        call = entry.contestants[library]()
+        try:
+            call = entry.contestants[library]()
+        except Absent as reason:
+            print(f"{entry.name}: without {library}: {reason}", file=sys.stderr)
+            continue
         call()
         start = time.perf_counter()
         call()

@@ -10,6 +10,7 @@ from benchmarks import core as core
 from benchmarks import harness
 from benchmarks import loops as loops
 from benchmarks import networks as networks
+from benchmarks import products as products
 from benchmarks.__main__ import main, report, text, verdict
 from benchmarks.harness import Row, Time, measure, rival, row
 
@@ -68,6 +69,40 @@ def test_turns_alternate_and_times_are_per_unit():
     assert turns == ["f", "f", "n", "n"] + ["f", "n"] * 3  # two calls to warm up, then turns
     assert 0.001 <= found["funcgrad"].best <= found["funcgrad"].median
     assert 0.002 <= found["numpy"].best
+
+
+def test_who_cannot_take_part_is_left_out_with_a_note(capsys):
+    def absent():
+        raise harness.Absent("the compiler has had enough")
+
+    found = measure(Row("made up", {"funcgrad": lambda: lambda: None, "numpy": absent}), 0.0, 1)
+    assert found.keys() == {"funcgrad"}
+    assert capsys.readouterr().err == "made up: without numpy: the compiler has had enough\n"
+
+
+def test_the_compiler_of_torch_needs_one_of_c(monkeypatch):
+    monkeypatch.setattr(harness.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(harness.shutil, "which", lambda name: None)
+    assert harness.installed("torch") and not harness.installed("torch_compile")
+    monkeypatch.setattr(harness.shutil, "which", lambda name: "/usr/bin/c++" if name == "c++" else None)
+    assert harness.installed("torch_compile")
+
+
+def test_a_compiler_of_torch_that_fails_is_absent():
+    pytest.importorskip("torch")
+
+    def make(torch, tensor, compiled):
+        def call():
+            if compiled is torch.compile:
+                raise RuntimeError("no C++ compiler\nmore of it")
+            return compiled(len)([tensor([1.0])])
+
+        return call
+
+    both = compiled.torch_pair(make)
+    assert both["torch"]()() == 1
+    with pytest.raises(harness.Absent, match=r"torch.compile failed \(RuntimeError: no C\+\+ compiler\)"):
+        both["torch_compile"]()
 
 
 def test_the_ratio_is_to_the_best_peer_and_numpy_is_one_only_when_alone():

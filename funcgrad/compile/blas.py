@@ -18,6 +18,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from funcgrad.compile import gemv
 from funcgrad.core.lowering import Layout
 
 _lock = threading.Lock()
@@ -183,11 +184,23 @@ def product(kind: str, left: Layout, right: Layout, dims: tuple[tuple[tuple[int,
     outer, inner = a.batch
     row_step = lda if plain_a else 1
     column_step = 1 if plain_b else ldb
+    function = _function(kind, m, n, (plain_a, lda), (plain_b, ldb))
     words = (
-        gemm_address(kind), 111 if plain_a else 112, 111 if plain_b else 112, m, n, k, lda, ldb, rows, columns, across,
+        function, 111 if plain_a else 112, 111 if plain_b else 112, m, n, k, lda, ldb, rows, columns, across,
         down * across, row_step, column_step, max(inner, 1), a.strides[0], a.strides[1], b.strides[0], b.strides[1],
     )  # fmt: skip
     return Product(words, outer * inner * down * across, 2.0 * min(rows, m) * min(columns, n) * k / 16)
+
+
+def _function(kind: str, m: int, n: int, left: tuple[bool, int], right: tuple[bool, int]) -> int:
+    """The address of what multiplies factors with these (whether rows are contiguous, leading dimension): a product of our own
+    for a matrix and a contiguous vector, else the BLAS's."""
+    (plain_a, lda), (plain_b, ldb) = left, right
+    if n == 1 and m > 1 and (ldb == 1 or not plain_b):
+        return gemv.gemv_address(kind, True, plain_a)
+    if m == 1 and n > 1 and (plain_a or lda == 1):
+        return gemv.gemv_address(kind, False, not plain_b)
+    return gemm_address(kind)
 
 
 def _grouping(m: Matrices) -> tuple[int, int]:
