@@ -66,7 +66,10 @@ def test_gather(case, mode):
     _, shapes, axes, operand = case
     index = places(shapes, axes, operand, mode)
     x = values("f4", operand)
-    same(compiled(lambda x, *i: gather(x, *i, axes=axes, mode=mode), x, *index), gather.impl(x, *index, axes=axes, mode=mode))
+    same(
+        compiled(lambda x, *i: gather(x, *i, axes=axes, mode=mode), x, *index),
+        gather.impl(x, *index, axes=axes, mode=mode),
+    )
 
 
 @pytest.mark.parametrize("op", ["set", "add", "mul", "min", "max"])
@@ -81,7 +84,9 @@ def test_scatter(case, mode, op):
     same(compiled(lambda x, u, *i: scatter(x, u, *i, **params), x, u, *index), scatter.impl(x, u, *index, **params))
 
 
-@pytest.mark.parametrize(("dtype", "number"), zip(DTYPES, ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", *["i4"] * 3], strict=True))
+@pytest.mark.parametrize(
+    ("dtype", "number"), zip(DTYPES, ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", *["i4"] * 3], strict=True)
+)
 def test_every_dtype(dtype, number):
     x, u = values(dtype, (6, 3)), values(dtype, (5, 3), 1)
     index = places([(5,)], (0,), (6,), "clip", dtype=number)
@@ -160,7 +165,8 @@ def test_against_jax_with_transforms():
         (fg.grad(lambda t, w: loss(jnp, t, ids, w)), jax.grad(lambda t, w: loss(jaxnp, t, ids, w)), (table, w)),
         (fg.vmap(fg.grad(lambda t, i, w: loss(jnp, t, i, w)), (None, 0, 0)),
          jax.vmap(jax.grad(lambda t, i, w: loss(jaxnp, t, i, w)), (None, 0, 0)), (table, ids, w)),
-        (fg.vmap(lambda t, i: t.at[i].add(1.5), (None, 0)), jax.vmap(lambda t, i: jaxnp.asarray(t).at[i].add(1.5), (None, 0)), (table, ids)),
+        (fg.vmap(lambda t, i: t.at[i].add(1.5), (None, 0)),
+         jax.vmap(lambda t, i: jaxnp.asarray(t).at[i].add(1.5), (None, 0)), (table, ids)),
         (fg.jacfwd(lambda t: t[ids[0]].sum(0)), jax.jacfwd(lambda t: t[ids[0]].sum(0)), (table,)),
     ]:  # fmt: skip
         with jax.enable_x64(True):
@@ -221,7 +227,9 @@ def test_positions(dtype):
 
 
 def test_positions_of_special_values():
-    rows = np.array([[1, np.nan, 9, np.nan], [-np.inf] * 4, [np.inf] * 4, [0.0, -0.0, 0.0, -0.0], [np.nan, -np.inf, np.inf, 1]])
+    rows = np.array(
+        [[1, np.nan, 9, np.nan], [-np.inf] * 4, [np.inf] * 4, [0.0, -0.0, 0.0, -0.0], [np.nan, -np.inf, np.inf, 1]]
+    )
     for x in (rows, rows.T.copy(), rows.astype("f4")):
         for axis in (0, 1):
             for primitive in (r.argmax, r.argmin):

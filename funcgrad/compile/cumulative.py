@@ -1,7 +1,8 @@
 """Running sums, products and extremes along an axis, and positions of extremes, as native steps on arrays in C order.
 
 An axis with others behind it goes line by line, its columns side by side. A last axis is a chain in which each element waits for
-the one before: eight chains are taken at a time, of eight rows or of eight pieces of a long row, whose totals are then found first.
+the one before: eight chains are taken at a time, of eight rows or of eight pieces of a long row, whose totals are then found
+first.
 Pieces are cut by the sizes alone, so results have the same bits for any number of threads.
 """
 
@@ -39,8 +40,8 @@ def joined(op: str, kind: str, a: str, b: str) -> str:
 def start_of(op: str, kind: str) -> str:
     """What changes nothing: -0.0 for a sum, so that a first -0.0 stays."""
     if op in ("add", "mul"):
-        number = {"add": "-0.0", "mul": "1.0"}[op] if kind[0] == "f" else {"add": "0", "mul": "1"}[op]
-        return f"{kind}({number})"
+        neutral = {"add": "-0.0", "mul": "1.0"}[op] if kind[0] == "f" else {"add": "0", "mul": "1"}[op]
+        return f"{kind}({neutral})"
     if kind[0] == "f":
         return f"{kind}(inf)" if op == "min" else f"{kind}(-inf)"
     info = np.iinfo(f"{kind[0]}{int(kind[1:]) // 8}")
@@ -77,7 +78,9 @@ def rows_text(op: str, kind: str, reverse: bool, pieces: bool) -> str:
     at = lambda start, n: f"{start} + {n} - 1 - i" if reverse else f"{start} + i"  # noqa: E731
     load = lambda start, n: f"load_{kind}(x, {at(start, n)})"  # noqa: E731
     numbers = range(CHAINS)
-    chains: Lines = [line for j in numbers for line in (f"r{j} = (row + {j}) * length", f"s{j} = {first(f'row + {j}')}")]
+    chains: Lines = [
+        line for j in numbers for line in (f"r{j} = (row + {j}) * length", f"s{j} = {first(f'row + {j}')}")
+    ]
     chains += ["for i in range(length):"]
     for j in numbers:
         chains.append(f"    s{j} = " + joined(op, kind, f"s{j}", load(f"r{j}", "length")))
@@ -140,19 +143,34 @@ def _running(op: str, params: dict[str, Any], x: Var, out: Var) -> list[RoutineS
         blocks = -(-inner // COLUMNS)
         work = cost * count * min(inner, COLUMNS)
         return [
-            RoutineStep(columns_text(op, kind, reverse), [x, out], [count, inner, blocks], outer * blocks, [x], [out], name, work)
+            RoutineStep(
+                columns_text(op, kind, reverse),
+                [x, out],
+                [count, inner, blocks],
+                outer * blocks,
+                [x],
+                [out],
+                name,
+                work,
+            )
         ]
     # A product of a piece may overflow where the running one does not.
     long = outer == 1 and count >= 2 * CHAINS * PIECE and not (op == "mul" and dtype.kind == "f")
     if not long:
         units = -(-outer // CHAINS)
         words = [count, outer, outer * count]
-        return [RoutineStep(rows_text(op, kind, reverse, False), [x, out], words, units, [x], [out], name, 4 * cost * count * CHAINS)]
+        return [
+            RoutineStep(
+                rows_text(op, kind, reverse, False), [x, out], words, units, [x], [out], name, 4 * cost * count * CHAINS
+            )
+        ]
     rows = -(-count // PIECE)
     totals, starts = (Var(array_type((rows,), dtype)) for _ in range(2))
     return [
         RoutineStep(totals_text(op, kind), [x, totals], [PIECE, count], rows, [x], [totals], f"{name}_totals", cost * PIECE),
-        RoutineStep(starts_text(op, kind, reverse), [totals, starts], [rows], 1, [totals], [starts], f"{name}_starts", 4 * cost * rows),
+        RoutineStep(
+            starts_text(op, kind, reverse), [totals, starts], [rows], 1, [totals], [starts], f"{name}_starts", 4 * cost * rows
+        ),
         RoutineStep(
             rows_text(op, kind, reverse, True), [x, starts, out], [PIECE, rows, count], -(-rows // CHAINS), [x, starts], [out],
             name, cost * PIECE * CHAINS,

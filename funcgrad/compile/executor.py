@@ -218,7 +218,9 @@ class Executable:
 
         return checked
 
-    def _warm(self, donated: frozenset[int] = frozenset()) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
+    def _warm(
+        self, donated: frozenset[int] = frozenset()
+    ) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
         """The shortest way to run: `call(arrays)` gives the outputs as new Arrays, or None if an argument is no array of exactly
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:

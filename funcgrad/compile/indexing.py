@@ -1,8 +1,8 @@
 """Gather and scatter as native steps: rows of ops/index.py and of ops/cumulative.py, on arrays in C order.
 
-Gather runs over the indices. Scatter cuts the output into ranges of rows by the sizes alone, and a unit goes through all updates in
+Gather runs over the indices. Scatter cuts the output into ranges of rows by the sizes alone; a unit goes through all updates in
 their order and keeps those of its range: no two threads write one place, and the result has the same bits for any number
-of them. Indices out of bounds never leave the buffer; under mode "raise" the step notes one in a cell of the frame, for which
+of them. Indices out of bounds never leave the buffer; under mode "raise" the step notes one in a cell of the program, for which
 the executor raises IndexError.
 """
 
@@ -121,14 +121,18 @@ class Shape:
         """The loops over the other axes around `body`, which reads `at` (in the operand) and `to` (in the result)."""
         steps = [f"r{g}" if g == self.groups - 1 and self.dense else f"r{g} * step{g}" for g in range(self.groups)]
         outs = [f"r{g}" if g == self.groups - 1 else f"r{g} * out{g}" for g in range(self.groups)]
-        lines = [f"at = {' + '.join(['place', *steps])}", f"to = {' + '.join(['n * inner' if outs else 'n', *outs])}", *body]
+        lines = [
+            f"at = {' + '.join(['place', *steps])}",
+            f"to = {' + '.join(['n * inner' if outs else 'n', *outs])}",
+            *body,
+        ]
         for g in reversed(range(self.groups)):
             lines = [f"for r{g} in range(count{g}):", *indented(lines)]
         return lines
 
     def end(self) -> Lines:
         lines: Lines = []
-        for k, index in enumerate(self.indices if self.checked else ()):
+        for k in range(len(self.indices) if self.checked else 0):
             lines += [
                 f"far{k} = where(high{k} >= size{k}, high{k}, where(low{k} < 0 - size{k}, low{k}, nothing))",
                 f"for once in range(i64(far{k} != nothing)):",
@@ -172,7 +176,9 @@ def scatter_text(kind: str, shape: Shape, op: str, start: str) -> str:
     ]  # fmt: skip
     each += ["for n in range(count):", *indented(update)]
     body = [*shape.begin(), "for unit in range(lo, hi):", *indented(each), *shape.end()]
-    return table([*(["x"] if start == "x" else []), "u", *shape.pointers(), "y"], [*shape.words(), "rows", "parts", "fill"], body)
+    return table(
+        [*(["x"] if start == "x" else []), "u", *shape.pointers(), "y"], [*shape.words(), "rows", "parts", "fill"], body
+    )
 
 
 def _filling(kind: str) -> str:
@@ -187,7 +193,9 @@ def start_text(kind: str, filled: bool) -> str:
     return table([*([] if filled else ["x"]), "y"], ["fill"], body)
 
 
-def _analysed(x: Sequence[int], indices: Sequence[Var], axes: Sequence[int], mode: str) -> tuple[Shape, list[int]] | None:
+def _analysed(
+    x: Sequence[int], indices: Sequence[Var], axes: Sequence[int], mode: str
+) -> tuple[Shape, list[int]] | None:
     """The text's shape, and the values of its words; None for indices that are no integers."""
     if not indices or any(i.type.dtype.kind not in "iu" for i in indices):
         return None
@@ -196,7 +204,11 @@ def _analysed(x: Sequence[int], indices: Sequence[Var], axes: Sequence[int], mod
     described, numbers, own = [], [], []
     for i, axis in zip(indices, axes, strict=True):
         lead = len(extents) - i.type.ndim
-        along = [(d + lead, s) for d, (n, s) in enumerate(zip(i.type.shape, contiguous(i.type.shape).strides, strict=True)) if n != 1]
+        along = [
+            (d + lead, s)
+            for d, (n, s) in enumerate(zip(i.type.shape, contiguous(i.type.shape).strides, strict=True))
+            if n != 1
+        ]
         whole = i.type.size == math.prod(extents) and i.type.size > 1
         taken = tuple(range(len(extents))) if whole else tuple(d for d, _ in along)
         lookup = dict(along)
@@ -249,7 +261,12 @@ def _scatter(params: dict[str, Any], inputs: Sequence[Atom], out: Var) -> list[R
     x, u, *indices = inputs
     places = [i for i in indices if isinstance(i, Var)]
     dtype, op = out.type.dtype, params["op"]
-    if not isinstance(u, Var) or len(places) != len(indices) or u.type.dtype != dtype or (dtype.kind == "b" and op != "set"):
+    if (
+        not isinstance(u, Var)
+        or len(places) != len(indices)
+        or u.type.dtype != dtype
+        or (dtype.kind == "b" and op != "set")
+    ):
         return None
     found = _analysed(out.type.shape, places, params["axes"], params["mode"])
     if found is None or x.type.dtype != dtype:
@@ -257,7 +274,11 @@ def _scatter(params: dict[str, Any], inputs: Sequence[Atom], out: Var) -> list[R
     shape, words = found
     inner = words[-1 - shape.checked]
     kind, axes = kind_of(dtype), tuple(params["axes"])
-    parts = min(PARTS, inner // 4, out.type.size // inner) if u.type.size >= SPLIT_WORK and sorted(axes) == list(range(len(axes))) else 1
+    parts = (
+        min(PARTS, inner // 4, out.type.size // inner)
+        if u.type.size >= SPLIT_WORK and sorted(axes) == list(range(len(axes)))
+        else 1
+    )
     parts = max(parts, 1)
     filled = isinstance(x, Literal)
     fill = _fill(x.value, dtype) if isinstance(x, Literal) else 0
@@ -265,15 +286,22 @@ def _scatter(params: dict[str, Any], inputs: Sequence[Atom], out: Var) -> list[R
     steps = []
     start = ("fill" if filled else "x") if parts > 1 else ""
     if parts == 1:
-        steps.append(RoutineStep(start_text(kind, filled), [*source, out], [fill], out.type.size, source, [out], "scatter_start", 1.0))
+        steps.append(
+            RoutineStep(
+                start_text(kind, filled), [*source, out], [fill], out.type.size, source, [out], "scatter_start", 1.0
+            )
+        )
     faults = _faults(shape, out.type.shape, axes)
     cells = [f.cell for f in faults]
     read = source if start == "x" else []
-    work = (2.0 * u.type.size + out.type.size) / parts + 4.0 * math.prod(np.broadcast_shapes(*[i.type.shape for i in places]))
+    work = (2.0 * u.type.size + out.type.size) / parts + 4.0 * math.prod(
+        np.broadcast_shapes(*[i.type.shape for i in places])
+    )
     steps.append(
         RoutineStep(
             scatter_text(kind, shape, op, start), [*read, u, *places, *cells, out],
-            [*words, out.type.size // inner, parts, fill], parts, [*read, u, *places], [out, *cells], f"scatter_{op}", work, faults,
+            [*words, out.type.size // inner, parts, fill], parts, [*read, u, *places], [out, *cells], f"scatter_{op}", work,
+            faults,
         )
     )  # fmt: skip
     return steps

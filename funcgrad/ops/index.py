@@ -244,9 +244,15 @@ def _scatter_samples(rng: np.random.Generator) -> list[Any]:
 
 scatter: Primitive = register(
     Primitive(
-        "scatter", _scatter_impl, _scatter_type, _scatter_jvp, _scatter_vjp, _scatter_batch, samples=_scatter_samples,
+        "scatter",
+        _scatter_impl,
+        _scatter_type,
+        _scatter_jvp,
+        _scatter_vjp,
+        _scatter_batch,
+        samples=_scatter_samples,
         kernel=Routine("indexing", "scatter", start=0),
-    )  # fmt: skip
+    )
 )
 
 # ---- slices at computed starts, clamped so that they fit ----
