@@ -85,7 +85,7 @@ def test_scatter(case, mode, op):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "number"), zip(DTYPES, ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", *["i4"] * 3], strict=True)
+    ("dtype", "number"), list(zip(DTYPES, ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", *["i4"] * 3], strict=True))
 )
 def test_every_dtype(dtype, number):
     x, u = values(dtype, (6, 3)), values(dtype, (5, 3), 1)
