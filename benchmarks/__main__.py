@@ -10,6 +10,7 @@ from benchmarks import compiled as compiled
 from benchmarks import core as core
 from benchmarks import first
 from benchmarks import imperative as imperative
+from benchmarks import indexing as indexing
 from benchmarks import loops as loops
 from benchmarks import networks as networks
 from benchmarks import optim as optim

@@ -94,7 +94,9 @@ def test_a_new_shape_compiles_nothing(folder):
         value, slope = f(w, x)
         np.testing.assert_allclose(value, np.mean(np.logaddexp(0, x @ w) ** 2), rtol=1e-9)
         assert slope.shape == (12,)
-        assert counts(before) == {"compiled": 0, "loaded": 0, "shared": first["compiled"] + first["shared"]}
+        # Another size may be done in fewer steps, and in none that are new.
+        assert counts(before)["compiled"] == 0 and counts(before)["loaded"] == 0
+        assert 0 < counts(before)["shared"] <= first["compiled"] + first["shared"]
 
 
 def test_a_second_process_compiles_nothing(folder):

@@ -21,7 +21,7 @@ from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
 from funcgrad.compile.fuse import Kernel, Step
 from funcgrad.compile.layouts import COPY, Part
 from funcgrad.core.lowering import Layout
-from funcgrad.core.program import Atom, Literal, Program, Var
+from funcgrad.core.program import Atom, Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType
 
 RUNNING = '''\
@@ -160,8 +160,14 @@ class _Schedule:
 
     def numpy(self, step: Step, entry: Entry) -> Iterator[str]:
         eq = step.equation
+        # A number that stands for a whole array (core/lowering.py, Routine) is written as one.
+        whole = {a: Var(a.type) for a in eq.inputs if isinstance(a, Literal) and a.type.shape}
+        for number, v in whole.items():
+            self.host.known[v] = f"np.full({v.type.shape}, {literal_text(number.value)}, {dtype_text(v.type.dtype)})"
+        inputs = tuple([whole[a] if isinstance(a, Literal) and a in whole else a for a in eq.inputs])
+        eq = Equation(eq.primitive, inputs, eq.params, eq.outputs, eq.source)
         for a in eq.inputs:
-            if isinstance(a, Var):
+            if isinstance(a, Var) and a not in whole.values():
                 self.host.known[a] = self.seen(a, self.made.lowered.sources[a])
         text = self.host.atom(eq.inputs[0]) if eq.primitive is COPY else self.host.expression(eq)
         note = f"# {'host call, ' if isinstance(entry, HostStep) else ''}{', '.join(str(v.type) for v in eq.outputs)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,18 @@ class RoutineStep:
     writes: list[Var]
     label: str
     work: float
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Fault:
+    """A cell that a step sets to an index out of bounds of an axis of this size; otherwise it holds NOTHING."""
+
+    cell: Var
+    axis: int
+    size: int
+
+    NOTHING: ClassVar[int] = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)

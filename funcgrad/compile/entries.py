@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import blas, native, routines, small
+from funcgrad.compile.conv_types import Fault
 from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
@@ -48,6 +49,8 @@ class NativeStep:
     """The loop that became this kernel."""
     constants: dict[Var, np.ndarray] = field(default_factory=dict)
     """Arrays that it reads, beside the Program's own."""
+    faults: list[Fault] = field(default_factory=list)
+    """Cells among the constants in which it notes an index out of bounds."""
 
 
 @dataclass(eq=False)
@@ -159,16 +162,15 @@ def entries_of(step: Step, low: Lowered) -> list[Entry]:
     """The entries of one step: several for a routine."""
     eq = step.equation
     if not isinstance(step, Kernel) and isinstance(eq.primitive.kernel, Routine) and eq not in low.host:
-        inputs = [a for a in eq.inputs if isinstance(a, Var)]
-        found = routines.lower(eq.primitive.kernel, eq.params, inputs, eq.outputs)
+        found = routines.lower(eq.primitive.kernel, eq.params, eq.inputs, eq.outputs)
         if found is not None:
             # An input may be a reshaped view of what lies in memory.
-            base = {a: b for a in inputs if isinstance(b := low.sources[a].base, Var)}
+            base = {a: b for a in eq.inputs if isinstance(a, Var) and isinstance(b := low.sources[a].base, Var)}
             return [
                 NativeStep(
                     r.text, [(base.get(v, v), 0) for v in r.pointers], bits(r.words), r.units,
                     max(int(GRAIN_WORK / max(r.work, 1.0)), 1), [base.get(v, v) for v in r.reads], r.writes, r.label,
-                    r.work * r.units,
+                    r.work * r.units, constants={f.cell: np.full(1, f.NOTHING) for f in r.faults}, faults=r.faults,
                 )
                 for r in found
             ]  # fmt: skip

@@ -60,6 +60,7 @@ class Executable:
         self.host, self.origins = plan.host, plan.origins
         self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
         self.frames: list[Frame] = []
+        self.faults = [(e.constants[f.cell], f) for e in plan.natives() for f in e.faults]
         if load:
             self.load()
 
@@ -190,9 +191,36 @@ class Executable:
         elif code == 2:
             self._resume(frame, len(self.entries))
         self.release(frame)
+        if self.faults:
+            self._check()
         return outs
 
+    def _check(self) -> None:
+        """Raises IndexError if a step met an index out of bounds. The cells belong to the program, not to a call: of calls at the
+        same time, one of which is wrong, another may be the one that raises."""
+        for cell, fault in self.faults:
+            index = int(cell[0])
+            if index != fault.NOTHING:
+                for other, _ in self.faults:
+                    other[0] = fault.NOTHING
+                raise IndexError(f"index {index} is out of bounds for axis {fault.axis} with size {fault.size}")
+
     def warm(self, donated: frozenset[int] = frozenset()) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
+        """`_warm`, with a look at the cells for indices out of bounds where there are any."""
+        call = self._warm(donated)
+        if call is None or not self.faults:
+            return call
+
+        def checked(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            outs = call(arrays)
+            self._check()
+            return outs
+
+        return checked
+
+    def _warm(
+        self, donated: frozenset[int] = frozenset()
+    ) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
         """The shortest way to run: `call(arrays)` gives the outputs as new Arrays, or None if an argument is no array of exactly
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:
@@ -296,7 +324,7 @@ class Executable:
         args = []
         for a in eq.inputs:
             if isinstance(a, Literal):
-                args.append(a.value)
+                args.append(np.full(a.type.shape, a.value, a.type.dtype) if a.type.shape else a.value)
                 continue
             part = self.lowered.sources[a]
             if isinstance(part.base, Literal):

@@ -97,6 +97,18 @@ def _in_order(low: Lowered, atom: Atom) -> Var:
     return _copy(low, atom, atom.type)
 
 
+def _argument(low: Lowered, eq: Equation, number: int, kernel: Routine) -> Atom:
+    """An argument of a routine: a value in C order, or the number that all of its elements are."""
+    atom = eq.inputs[number]
+    base = low.sources[atom].base if isinstance(atom, Var) else atom
+    if not isinstance(base, Literal):
+        return _in_order(low, atom)
+    dtype = np.result_type(eq.outputs[0].type.dtype, base.value) if atom.type.weak else atom.type.dtype
+    if number == kernel.start:
+        return Literal(base.value, array_type(atom.type.shape, dtype))
+    return _copy(low, atom, array_type(atom.type.shape, dtype if atom.type.dtype.kind == "f" else atom.type.dtype))
+
+
 def computable(types: Sequence[ArrayType]) -> bool:
     """Whether kernels know all these dtypes."""
     return all(t.dtype.char in DTYPES and t.dtype.isnative for t in types)
@@ -126,11 +138,10 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
             and (eq.outputs[0].type.dtype.kind not in kernel.kinds or isinstance(inputs[0], Literal))
         )
         or (isinstance(kernel, Contraction) and not _is_blas(eq))
-        or (isinstance(kernel, Routine) and any(isinstance(a, Literal) for a in inputs))
         or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly, Loop, Choice, Routine))
     )
     if isinstance(kernel, Routine) and not host:
-        inputs = tuple([_in_order(low, a) for a in inputs])
+        inputs = tuple([_argument(low, eq, i, kernel) for i in range(len(inputs))])
         eq = Equation(eq.primitive, inputs, eq.params, eq.outputs, eq.source)
     if isinstance(kernel, Assembly) and not host:
         parts = kernel.parts([a.type for a in inputs], eq.params)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Routine
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -64,6 +65,7 @@ pick_along = linear(
     lambda ct, args, params: drop_along(ct, args[1], axis=params["axis"], size=type_of(args[0]).shape[params["axis"]]),
     _pick_batch,
     _samples,
+    kernel=Routine("indexing", "pick"),
 )
 
 drop_along: Primitive = linear(
@@ -73,6 +75,7 @@ drop_along: Primitive = linear(
     lambda ct, args, params: pick_along(ct, args[1], axis=params["axis"]),
     _drop_batch,
     lambda rng: _samples(rng, size=5),
+    kernel=Routine("indexing", "drop"),
 )
 
 # ---- running extremes ----
@@ -134,6 +137,7 @@ def _extreme(name: str, ufunc: np.ufunc) -> Primitive:
         vjp=vjp,
         batch=_along_batch(lambda: primitive),
         samples=_along_samples,
+        kernel=Routine("cumulative", name[3:]),
     )
     return primitive
 
@@ -199,4 +203,5 @@ cumlogsumexp: Primitive = general(
     vjp=_log_vjp,
     batch=_along_batch(lambda: cumlogsumexp),
     samples=_along_samples,
+    kernel=Routine("cumulative", "logaddexp"),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.core.lowering import Routine
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import shape_of, type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -114,6 +115,7 @@ gather: Primitive = linear(
         ((array(rng, (4, 3)), np.array([0, 7, 2])), {"axes": (1,), "mode": "drop"}),
         ((array(rng, (4,)), np.array(2)), {"axes": (0,), "mode": "raise"}),
     ],
+    kernel=Routine("indexing", "gather"),
 )
 
 # ---- scatter ----
@@ -242,7 +244,14 @@ def _scatter_samples(rng: np.random.Generator) -> list[Any]:
 
 scatter: Primitive = register(
     Primitive(
-        "scatter", _scatter_impl, _scatter_type, _scatter_jvp, _scatter_vjp, _scatter_batch, samples=_scatter_samples
+        "scatter",
+        _scatter_impl,
+        _scatter_type,
+        _scatter_jvp,
+        _scatter_vjp,
+        _scatter_batch,
+        samples=_scatter_samples,
+        kernel=Routine("indexing", "scatter", start=0),
     )
 )
 

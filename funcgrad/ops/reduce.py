@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.lowering import Reduction
+from funcgrad.core.lowering import Reduction, Routine
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, array_type
@@ -109,6 +109,7 @@ def _arg_reduction(name: str, function: Callable[..., Any]) -> Primitive:
         lambda x, *, axis: array_type(reduced(x.shape, (axis,)), np.dtype(np.int64)),
         batch_unary(lambda: primitive, lambda size, axis: {"axis": axis + 1}),
         unary_samples([{"axis": 0}, {"axis": 1}]),
+        kernel=Routine("cumulative", name),
     )
     return primitive
 
@@ -143,6 +144,7 @@ cumsum: Primitive = linear(
     lambda ct, args, params: cumsum(ct, axis=params["axis"], reverse=not params["reverse"]),
     _along_batch(lambda: cumsum),
     _along_samples,
+    kernel=Routine("cumulative", "add"),
 )
 
 
@@ -197,5 +199,6 @@ cumprod: Primitive = register(
         _cumprod_vjp,
         _along_batch(lambda: cumprod),
         samples=_along_samples,
+        kernel=Routine("cumulative", "mul"),
     )
 )
