@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from funcgrad.compile import blas, native, routines, small
-from funcgrad.compile.conv_types import Fault
+from funcgrad.compile import blas, native
 from funcgrad.compile.emit import Emitted, emit
 from funcgrad.compile.fuse import Kernel, Step, fuse
 from funcgrad.compile.layouts import Lowered, resolve
@@ -22,6 +21,14 @@ from funcgrad.compile.simplify import simplify
 from funcgrad.core.lowering import Choice, Contraction, Loop, Routine
 from funcgrad.core.program import Equation, Program, Var
 from funcgrad.core.types import ArrayType, array_type
+from funcgrad.ops.families import LazyModule
+
+if TYPE_CHECKING:
+    from funcgrad.compile import small
+    from funcgrad.compile.conv_types import Fault
+else:  # only Programs with loops need it, and only those with routines the other
+    small = LazyModule("funcgrad.compile.small")
+routines: Any = LazyModule("funcgrad.compile.routines")
 
 GRAIN_WORK = 60_000.0
 """Rough cost (in additions) of a piece of a range: about ten microseconds."""
