@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import funcgrad as fg
 import funcgrad.torch as torch
 from funcgrad.errors import ConcretizationTypeError
 from funcgrad.torch import nn
@@ -137,3 +138,28 @@ def test_long_chains_and_large_tensors():
     (big.tanh() * big).sum().backward()
     t = np.tanh(big.detach().numpy())
     np.testing.assert_allclose(big.grad.numpy(), t + (1 - t * t) * big.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_jit_is_the_same_door():
+    w = torch.ones(3, requires_grad=True)
+    runs = []
+
+    @fg.jit
+    def closed(x):
+        runs.append(1)
+        return (w * x).sum().detach() if isinstance(x, torch.Tensor) else (w.detach() * 2).sum()
+
+    assert closed(torch.ones(3)).item() == 3
+    assert closed(torch.full((3,), 2.0)).item() == 6
+    assert len(runs) == 1
+
+    @fg.jit
+    def only_closes():
+        return (w.detach() * 2).sum()
+
+    assert only_closes().item() == 6
+    with torch.no_grad():
+        w.mul_(2)
+    assert only_closes().item() == 12
+    pure = fg.jit(lambda x: x * 2)
+    assert pure(np.ones(2)).tolist() == [2.0, 2.0]

@@ -14,6 +14,7 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import argument_name, flatten_arrays, function_name
+from funcgrad.api.imperative import ImperativeFound, doors, watching
 from funcgrad.api.shape_dtype import leaf_type
 from funcgrad.api.static_arguments import check_hashable, positions_of
 from funcgrad.api.traced import Lowered, Traced, run_traced, trace_fun
@@ -89,6 +90,8 @@ class Jitted:
         self._name = function_name(fun)
         self._cache: dict[Any, Traced] = {}
         self._warm: _Warm | None = None
+        self._step: Fun | None = None
+        """What runs the function if it uses Tensors."""
         _all_jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -100,12 +103,25 @@ class Jitted:
                 return outs[0] if warm.out_tree is None else tree.unflatten(warm.out_tree, outs)
         if jit_disabled():
             return self._fun(*args, **kwargs)
-        traced, leaves = self._find(args, kwargs)
+        if self._step is not None:
+            return self._step(*args, **kwargs)
+        if doors and doors[0].holds((args, kwargs)):
+            return self._imperative(args, kwargs)
+        try:
+            with watching():
+                traced, leaves = self._find(args, kwargs)
+        except ImperativeFound:
+            return self._imperative(args, kwargs)
         donated = self._donated(traced, len(args))
         outs = run_traced(traced, leaves, self._inline, donated, self._tiered)
         if not kwargs and not self._static and not self._static_names and not traced.captured and not self._inline:
             self._warm = _warm(traced, donated)
         return outs
+
+    def _imperative(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """The first call of a function that uses Tensors."""
+        self._step = doors[0].compile(self._fun)
+        return self._step(*args, **kwargs)
 
     def _donated(self, traced: Traced, count: int) -> frozenset[int]:
         """The numbers of the leaves that belong to donated arguments."""

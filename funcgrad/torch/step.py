@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from funcgrad import tree
 from funcgrad.api import jit as api_jit
 from funcgrad.api.arguments import function_name
+from funcgrad.api.imperative import Door, ImperativeFound, doors
 from funcgrad.core.program import Program
 from funcgrad.core.tracing import Trace, Tracer, build_program, trace_context, type_of
 from funcgrad.torch.modes import state
@@ -27,6 +29,7 @@ from funcgrad.torch.plans import compiled_runner
 from funcgrad.torch.recorder import Entry, Number, Recorder
 from funcgrad.torch.saved import Saved
 from funcgrad.torch.tensor import Tensor, make, wrap
+from funcgrad.torch.views import root_of
 
 ARGUMENT, STATIC = "argument", "static"
 
@@ -186,7 +189,8 @@ class CompiledStep:
         versions: dict[int, tuple[Entry, int]] = {}
         grads: list[tuple[Entry, int | None]] = []
         flags: list[tuple[Entry, bool]] = []
-        known = {id(v) for v in found}
+        # A result that is a view holds on to its root, which Python sees only through it.
+        known = {id(t) for v in found for t in ((v, root_of(v)) if isinstance(v, Tensor) else (v,))}
         for e in recorder.entries.values():
             t = e.tensor
             if t._counter.value != e.version:
@@ -237,6 +241,7 @@ class CompiledStep:
                         None,
                         False,
                     )
+                    first[i]._view = None
                     made = first[i]
                 if node is not None and value in traced.differentiable:
                     made._node, made._output_nr, made._requires_grad = node, value, True
@@ -329,6 +334,38 @@ def _leaf_key(leaf: Any) -> Any:
     if isinstance(leaf, (np.ndarray, np.generic)):
         return leaf.shape, leaf.dtype
     return type(leaf), leaf
+
+
+class _Watch:
+    """Stands for a recorder while a pure function is traced: an operation on Tensors is found by asking it."""
+
+    def lift(self, tensors: Any, arrays: Any) -> Any:
+        """An operation has begun."""
+        raise ImperativeFound
+
+    take = note_write = note_grad = number = guard = lift  # type: ignore[assignment]
+
+    def note_created(self, tensor: Tensor) -> None:
+        """A tensor was made."""
+        raise ImperativeFound
+
+
+@contextmanager
+def _watch() -> Iterator[None]:
+    before = state.recorder
+    if before is None:
+        state.recorder = _Watch()
+    try:
+        yield
+    finally:
+        state.recorder = before
+
+
+def _holds(values: Any) -> bool:
+    return any(isinstance(v, Tensor) for v in tree.leaves(values))
+
+
+doors[:] = [Door(_holds, _watch, CompiledStep)]
 
 
 def compile(model: Any = None, **options: Any) -> Any:
