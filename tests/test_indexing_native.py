@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jaxnp
+import numba
 import numpy as np
 import pytest
 from compile_cases import program_of
@@ -121,6 +122,16 @@ def test_out_of_bounds_inside_of_a_loop():
     with pytest.raises(IndexError, match="index 4 is out of bounds for axis 0 with size 4"):
         f(x, np.array([1, 4, 3]))
     assert f(x, np.array([1, 3, -1])) == 7
+
+
+def test_inside_of_compiled_code():
+    x, good, far = np.arange(8.0).reshape(4, 2), np.array([0, -1, 0]), np.array([0, 4, 1])
+    slope = fg.jit(fg.grad(lambda x, i: jnp.sum(jnp.cumsum(x[i], axis=0) ** 2)))
+    native_slope = slope.lower(x, good).compile().njit
+    outer = numba.njit(lambda x, i: native_slope(x, i))
+    same(outer(x, good), np.asarray(slope(x, good)))
+    outer(x, far)  # brought into bounds, and no later call raises for it
+    same(np.asarray(slope(x, good)), outer(x, good))
 
 
 def test_views_and_empty():

@@ -193,10 +193,15 @@ class Export:
         _kept.append((executable, self.words))
 
 
+_unread = np.zeros(1, np.int64)
+"""Where compiled callers' indices out of bounds are noted: nobody could raise for them."""
+
+
 def _program_words(executable: Executable) -> np.ndarray:
     """The words of a program, with absolute addresses inside of them."""
     number = {v: i for i, v in enumerate((*executable.inputs, *executable.outputs))}
     fixed = {v: c.ctypes.data for v, c in executable.constants.items()}
+    fixed.update({fault.cell: _unread.ctypes.data for _, fault in executable.faults})
     tables: list[int] = []
     steps: list[int] = []
     patches: list[int] = []

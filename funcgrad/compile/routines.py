@@ -19,7 +19,7 @@ def _vars(inputs: Sequence[Atom]) -> list[Var]:
 
 LOWERINGS: dict[str, Callable[[str, dict[str, Any], Sequence[Atom], Sequence[Var]], Steps]] = {
     "convolution": lambda form, params, inputs, outs: conv.lower(form, params, _vars(inputs), outs[0]),
-    "attention": lambda form, params, inputs, outs: attention.lower(form, params, _vars(inputs), outs),
+    "scaled dot product": lambda form, params, inputs, outs: attention.lower(form, params, _vars(inputs), outs),
     "window": lambda form, params, inputs, outs: windows.lower(form, params, _vars(inputs), outs[0]),
     "indexing": lambda form, params, inputs, outs: indexing.lower(form, params, inputs, outs[0]),
     "cumulative": lambda form, params, inputs, outs: cumulative.lower(form, params, inputs, outs[0]),
