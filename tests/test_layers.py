@@ -151,12 +151,10 @@ OTHER_MEANINGS = {
     ("scan", "funcgrad/api/control.py"),
     ("cond", "funcgrad/transforms/while_loop.py"),
     ("cond", "funcgrad/transforms/loop.py"),
-    ("attention", "funcgrad/compile/routines.py"),
 }
 """(text, file) where a primitive's name stands for something else: Python's type, called by the written text; no limit, in the
 file where Linux says how much memory a group of processes may have; a value of
-scan's `checkpoint`; a parameter that holds the user's solver; the function's name in messages, a loop's parameter.
-the name of a family of routines."""
+scan's `checkpoint`; a parameter that holds the user's solver; the function's name in messages, a loop's parameter."""
 
 
 KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py", "numba_language.py", "indexing.py", "cumulative.py"}
