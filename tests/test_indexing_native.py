@@ -1,7 +1,5 @@
 """Gather, scatter, running operations and positions of extremes as kernels: against NumPy's own, unkind indices included."""
 
-import jax
-import jax.numpy as jaxnp
 import numba
 import numpy as np
 import pytest
@@ -14,6 +12,9 @@ from funcgrad.compile.executor import HostStep
 from funcgrad.ops import cumulative as c
 from funcgrad.ops import reduce as r
 from funcgrad.ops.index import gather, scatter
+
+jax = pytest.importorskip("jax")
+jaxnp = pytest.importorskip("jax.numpy")
 
 DTYPES = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 FIELDS = [

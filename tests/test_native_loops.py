@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 
-import jax
 import numpy as np
 import pytest
 
@@ -14,6 +13,8 @@ import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax
 from funcgrad.compile import native
+
+jax = pytest.importorskip("jax")
 
 RNG = np.random.default_rng(7)
 
