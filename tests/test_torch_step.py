@@ -163,3 +163,15 @@ def test_jit_is_the_same_door():
     assert only_closes().item() == 12
     pure = fg.jit(lambda x: x * 2)
     assert pure(np.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_arrays_are_exchanged_without_copies():
+    base = np.arange(4.0)
+    t = torch.from_dlpack(base)
+    base[0] = 9
+    assert t.tolist() == [9.0, 1.0, 2.0, 3.0]
+    assert np.from_dlpack(t).tolist() == t.tolist()
+    with pytest.raises(BufferError, match=r"tensor.detach\(\)"):
+        torch.ones(2, requires_grad=True).__dlpack__()
+    assert torch.result_type(torch.ones(2), 2.5) is torch.float32
+    assert torch.is_tensor(t) and not torch.cuda.is_available()

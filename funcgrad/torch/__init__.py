@@ -1,6 +1,7 @@
 """`import funcgrad.torch as torch`: PyTorch's imperative API on the engine of funcgrad."""
 
 from funcgrad.torch import autograd as autograd
+from funcgrad.torch import cuda as cuda
 from funcgrad.torch import func as func
 from funcgrad.torch import nn as nn
 from funcgrad.torch import optim as optim
@@ -127,8 +128,6 @@ from funcgrad.torch.ops.comparison import not_equal as not_equal
 from funcgrad.torch.ops.comparison import signbit as signbit
 from funcgrad.torch.ops.comparison import where as where
 from funcgrad.torch.ops.copies import clone as clone
-from funcgrad.torch.ops.copies import cpu as cpu
-from funcgrad.torch.ops.copies import cuda as cuda
 from funcgrad.torch.ops.copies import fill_ as fill_
 from funcgrad.torch.ops.copies import zero_ as zero_
 from funcgrad.torch.ops.creation import BoolTensor as BoolTensor
@@ -274,6 +273,17 @@ from funcgrad.torch.ops.order_statistics import mode as mode
 from funcgrad.torch.ops.order_statistics import nanmedian as nanmedian
 from funcgrad.torch.ops.order_statistics import nanquantile as nanquantile
 from funcgrad.torch.ops.order_statistics import quantile as quantile
+from funcgrad.torch.ops.queries import from_dlpack as from_dlpack
+from funcgrad.torch.ops.queries import get_num_threads as get_num_threads
+from funcgrad.torch.ops.queries import is_complex as is_complex
+from funcgrad.torch.ops.queries import is_floating_point as is_floating_point
+from funcgrad.torch.ops.queries import is_nonzero as is_nonzero
+from funcgrad.torch.ops.queries import is_same_size as is_same_size
+from funcgrad.torch.ops.queries import is_tensor as is_tensor
+from funcgrad.torch.ops.queries import numel as numel
+from funcgrad.torch.ops.queries import promote_types as promote_types
+from funcgrad.torch.ops.queries import result_type as result_type
+from funcgrad.torch.ops.queries import set_num_threads as set_num_threads
 from funcgrad.torch.ops.random import Generator as Generator
 from funcgrad.torch.ops.random import bernoulli as bernoulli
 from funcgrad.torch.ops.random import default_generator as default_generator

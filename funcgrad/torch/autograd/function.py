@@ -111,7 +111,7 @@ class FunctionNode(Node):
                     )
                 continue
             if grad is not None and not isinstance(grad, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(grad).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(grad).__name__})")
             results.append(None if grad is None else _fitted(self, grad, shape, number))
             number += 1
         return results

@@ -1,0 +1,94 @@
+"""Questions about tensors and dtypes, exchange by DLPack, and settings that scripts ask for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from funcgrad.api import settings
+from funcgrad.core.tracing import type_of
+from funcgrad.torch import dtypes
+from funcgrad.torch.ops.creation import from_numpy
+from funcgrad.torch.tensor import Tensor, concrete
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether an object is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is floating."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> bool:
+    """Whether the dtype is complex."""
+    return input.is_complex()
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the one element of a tensor is not zero."""
+    return bool(input)
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes are equal."""
+    return input._array.shape == other._array.shape
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
+    """The dtype that an operation on two tensors or numbers computes in."""
+    types = [type_of(t._array if isinstance(t, Tensor) else t) for t in (tensor1, tensor2)]
+    return dtypes.from_numpy_dtype(dtypes.result_dtype(types))
+
+
+def promote_types(type1: dtypes.dtype, type2: dtypes.dtype) -> dtypes.dtype:
+    """The smallest dtype that both go into."""
+    return dtypes.from_numpy_dtype(dtypes.promote_dtypes(type1.numpy, type2.numpy))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor over the memory of another library's array: NumPy, PyTorch, JAX and all that speak DLPack."""
+    return from_numpy(np.from_dlpack(ext_tensor))
+
+
+def _dlpack(self: Tensor, **options: Any) -> Any:
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return concrete(self, "__dlpack__").__dlpack__(**{k: v for k, v in options.items() if v is not None})
+
+
+def _dlpack_device(self: Tensor) -> tuple[int, int]:
+    return (1, 0)
+
+
+setattr(Tensor, "__dlpack__", _dlpack)  # noqa: B010
+setattr(Tensor, "__dlpack_device__", _dlpack_device)  # noqa: B010
+
+
+def get_num_threads() -> int:
+    """How many threads compiled programs use."""
+    return _threads[0]
+
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads compiled programs use."""
+    if not isinstance(n, int) or n <= 0:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    settings.set_num_threads(n)
+    _threads[0] = n
+
+
+def _available() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_threads = [_available()]
