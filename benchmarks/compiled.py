@@ -47,7 +47,7 @@ def torch_setup(make: Callable[[Any, Callable[[np.ndarray], Any]], Callable[[], 
 
 def torch_pair(
     make: Callable[[Any, Callable[[np.ndarray], Any], Callable[[Any], Any]], Callable[[], object]],
-) -> dict[str, Setup]:
+) -> dict[str, Any]:
     """PyTorch's contestants, eager and compiled: `make(torch, tensor, compiled)` gives the function to call, with the part
     that a user would give to torch.compile put through `compiled`."""
 
