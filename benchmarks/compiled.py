@@ -89,7 +89,7 @@ def chain(lib: Any, jnp: Any) -> Callable[..., Any]:
     return lib.value_and_grad(lambda x: jnp.sum(jnp.sin(jnp.log1p(jnp.exp(jnp.tanh(x))))))
 
 
-def _chain_torch(dtype: Any) -> dict[str, Setup]:
+def _chain_torch(dtype: Any) -> dict[str, Any]:
     def make(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
         x = tensor(np.random.default_rng(0).normal(size=1_000_000).astype(dtype)).requires_grad_()
         return backward(torch, compiled(lambda x: torch.sin(torch.log1p(torch.exp(torch.tanh(x)))).sum()), (x,))
