@@ -3,10 +3,12 @@
 from funcgrad.torch import autograd as autograd
 from funcgrad.torch import cuda as cuda
 from funcgrad.torch import func as func
+from funcgrad.torch import linalg as linalg
 from funcgrad.torch import nn as nn
 from funcgrad.torch import optim as optim
 from funcgrad.torch import return_types as return_types
 from funcgrad.torch import serialization as serialization
+from funcgrad.torch import special as special
 from funcgrad.torch import utils as utils
 from funcgrad.torch import viz as viz
 from funcgrad.torch.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
