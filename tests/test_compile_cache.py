@@ -398,14 +398,16 @@ def test_a_change_of_sources_or_machine_compiles_again(folder, monkeypatch, name
 
 def test_the_key_names_llvmlite_and_the_cpu(monkeypatch):
     before = cache.machine_key()
-    for owner, name, value in [
-        (cache.llvmlite, "__version__", "0.0.1"),
-        (cache.llvm, "get_host_cpu_name", lambda: "another"),
-        (cache.llvm, "get_default_triple", lambda: "another"),
-        (cache.llvm, "get_host_cpu_features", lambda: cache.llvm.FeatureMap({"sse2": True})),
-    ]:
+    changes = [
+        ("llvm_version", lambda: "0.0.1"),
+        ("_description", lambda: {"model name": "the same", "flags": "sse2"}),
+        ("_description", lambda: {"Features": "neon"}),
+    ]
+    machine = cache.machine
+    for name, value in changes:
         with monkeypatch.context() as m:
-            m.setattr(owner, name, value)
+            m.setattr(machine, name, value)
+            m.setattr(machine, "identity", machine.identity.__wrapped__)
             assert cache.machine_key.__wrapped__() != before
     assert cache.machine_key.__wrapped__() == before
 

@@ -16,9 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import llvmlite.binding as llvm
-
-from funcgrad.compile import gemv
+from funcgrad.compile import gemv, machine
 from funcgrad.core.lowering import Layout
 
 _lock = threading.Lock()
@@ -93,8 +91,7 @@ def _load() -> ctypes.CDLL | None:
 
 def _core_type() -> str | None:
     """OpenBLAS's name of the kernels to use, where its own choice is slower."""
-    features = llvm.get_host_cpu_features()
-    return "SkylakeX" if features.get("avx512f") and features.get("avx512dq") and features.get("avx512vl") else None
+    return "SkylakeX" if {"avx512f", "avx512dq", "avx512vl"} <= machine.features() else None
 
 
 def gemm_address(kind: str) -> int:

@@ -20,8 +20,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-import llvmlite
-import llvmlite.binding as llvm
+from funcgrad.compile import machine
 
 _MAGIC = b"funcgrad kernel 2\n"
 _TEMPORARY = "new-"
@@ -70,8 +69,7 @@ def _own(found: os.stat_result) -> bool:
 @lru_cache(maxsize=1)
 def machine_key() -> str:
     """What machine code depends on beside its source."""
-    features = llvm.get_host_cpu_features().flatten()
-    return f"{llvmlite.__version__} {llvm.get_default_triple()} {llvm.get_host_cpu_name()} {features}"
+    return f"{machine.llvm_version()} {machine.identity()}"
 
 
 def key_of(text: str) -> str:

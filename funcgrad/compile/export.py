@@ -325,7 +325,7 @@ def _pointer_type(dtype: np.dtype) -> Any:
 def _loaded(text: str, symbol: str) -> int:
     """The address of a function of LLVM assembly. It holds addresses of this process, so it is in no cache."""
     with locks.loading:
-        return native.link(build.compile_ir(text), symbol)
+        return native.link(build.compile_ir(text), [symbol])[0]
 
 
 def _stub(export: Export, form: str, symbol: str) -> str:

@@ -9,19 +9,20 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from funcgrad.compile import cache, locks, runtime
+from funcgrad.compile import cache, loader, locks, runtime
 from funcgrad.core.array import Array
 from funcgrad.ops.families import LazyModule
 
 _build: Any = LazyModule("funcgrad.compile.build")
 """The compiler proper: only a kernel that is on no disk needs it."""
+_llvm: Any = LazyModule("llvmlite.binding")
 _engine: list[Any] = []
+"""LLVM's loader, once it was needed. It is kept for the life of the process, as is the code."""
 _addresses: dict[str, int] = {}
 _counts = {"compiled": 0, "loaded": 0, "shared": 0}
 
@@ -30,17 +31,6 @@ def compile_log() -> dict[str, int]:
     """What became of every kernel that a program of this process asked for: a dict of how many were `compiled`, how many were
     `loaded` from the cache on disk, and how many were `shared`, already known from another program or shape."""
     return dict(_counts)
-
-
-def execution_engine() -> Any:
-    """LLVM's loader of object code. It is kept for the life of the process, as is the code."""
-    if not _engine:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        llvm.initialize_native_asmparser()
-        machine = llvm.Target.from_default_triple().create_target_machine()
-        _engine.append(llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine))
-    return _engine[0]
 
 
 def kernel_address(text: str, label: str = "kernel") -> int:
@@ -65,27 +55,45 @@ def kernel_address(text: str, label: str = "kernel") -> int:
 def load_code(text: str, make: Callable[[str], bytes], symbol: str | None = None) -> int:
     """The address of the function `symbol` (a kernel's own name by default) of a text: its code from disk, or by `make`, which
     takes the name and gives an object file. `locks.loading` is held by the caller."""
+    name = symbol or f"kernel_{cache.key_of(text)}"
+    return load_functions(text, make, (name,))[0]
+
+
+def load_functions(text: str, make: Callable[[str], bytes], names: Sequence[str]) -> list[int]:
+    """The addresses of several functions of one text, as `load_code`."""
     key = cache.key_of(text)
-    name = symbol or f"kernel_{key}"
     code = cache.load(key)
     how = "compiled" if code is None else "loaded"
     if code is None:
-        code = make(name)
+        code = make(names[0])
         cache.save(key, code)
-    address = link(code, name)
+    addresses = link(code, names)
     _counts[how] += 1
-    return address
+    return addresses
 
 
-def link(code: bytes, name: str) -> int:
-    """The address of a function of object code, made part of this process. Raises RuntimeError if it is not in there."""
-    engine = execution_engine()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+def link(code: bytes, names: Sequence[str]) -> list[int]:
+    """The addresses of functions of object code, made part of this process. Raises RuntimeError if one is not in there."""
+    found = loader.load(code)
+    addresses = [found.get(name, 0) for name in names] if found is not None else _link_by_llvm(code, names)
+    for name, address in zip(names, addresses, strict=True):
+        if not address:
+            raise RuntimeError(f"the loader did not find the function {name}")
+    return addresses
+
+
+def _link_by_llvm(code: bytes, names: Sequence[str]) -> list[int]:
+    """What systems get that loader.py does not know."""
+    if not _engine:
+        _llvm.initialize_native_target()
+        _llvm.initialize_native_asmprinter()
+        _llvm.initialize_native_asmparser()
+        machine = _llvm.Target.from_default_triple().create_target_machine()
+        _engine.append(_llvm.create_mcjit_compiler(_llvm.parse_assembly(""), machine))
+    engine = _engine[0]
+    engine.add_object_file(_llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    address = engine.get_function_address(name)
-    if not address:
-        raise RuntimeError(f"the loader did not find the function {name}")
-    return address
+    return [engine.get_function_address(name) for name in names]
 
 
 # ---- the layout of arrays in memory ----
@@ -138,17 +146,26 @@ class Runtime:
         for name, value in vars(_Offsets).items():
             text = text.replace({"type": "TYPE", "data": "DATA", "ndim": "NDIM", "sizes": "DIMS", "descr": "DESCR",
                                  "flags": "FLAGS", "items": "ITEMS", "count": "COUNT"}.get(name, "\0"), str(value))  # fmt: skip
-        run = load_code(text, lambda _: _build.compile_ir(text), "fg_run")
-        engine = execution_engine()
+        functions = (
+            "fg_run",
+            "fg_bind",
+            "fg_steps",
+            "fg_loop",
+            "fg_switch",
+            "fg_pool_init",
+            "fg_pool_stop",
+            "fg_worker",
+        )
+        found = load_functions(text, lambda _: _build.compile_ir(text), functions)
+        run, bind, steps, self.loop, self.switch, init, stop, worker = found
         c_int, c_any = ctypes.c_int64, ctypes.py_object
         self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any)(run)
         self.run_locked = ctypes.PYFUNCTYPE(c_int, c_int, c_any)(run)
-        self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any)(engine.get_function_address("fg_bind"))
-        self.steps = ctypes.CFUNCTYPE(c_int, c_int, c_int)(engine.get_function_address("fg_steps"))
-        self.loop, self.switch = [engine.get_function_address(name) for name in ("fg_loop", "fg_switch")]
-        self._init = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_init"))
-        self._stop = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_pool_stop"))
-        self._worker = ctypes.CFUNCTYPE(None, c_int)(engine.get_function_address("fg_worker"))
+        self.bind = ctypes.CFUNCTYPE(c_int, c_int, c_any)(bind)
+        self.steps = ctypes.CFUNCTYPE(c_int, c_int, c_int)(steps)
+        self._init = ctypes.CFUNCTYPE(None, c_int)(init)
+        self._stop = ctypes.CFUNCTYPE(None, c_int)(stop)
+        self._worker = ctypes.CFUNCTYPE(None, c_int)(worker)
         self.plain, self.own = id(np.ndarray), id(Array)
         self.cell = np.zeros(1, np.int64)
         self.pools: list[np.ndarray] = []
