@@ -54,7 +54,21 @@ def _large(make: Callable[[Any, Any], Callable[[Any], Any]]) -> Script:
     return script
 
 
-def _mlp(sizes: list[int], batch: int, compiled: bool) -> Script:
+def _many(script: Script, times: int = 1000) -> Script:
+    def repeated(torch: Any, tensor: Any) -> Callable[[], object]:
+        call = script(torch, tensor)
+
+        def calls() -> object:
+            for _ in range(times):
+                loss = call()
+            return loss
+
+        return calls
+
+    return repeated
+
+
+def _mlp(sizes: list[int], batch: int, compiled: bool, repeat: int = 0) -> Script:
     def script(torch: Any, tensor: Any) -> Callable[[], object]:
         nn = torch.nn
         layers: list[Any] = []
@@ -78,7 +92,7 @@ def _mlp(sizes: list[int], batch: int, compiled: bool) -> Script:
             return loss
 
         run = torch.compile(step) if compiled else step
-        return lambda: run(x, y)
+        return (lambda: run.repeat(repeat, x, y)) if repeat else lambda: run(x, y)
 
     return script
 
@@ -103,5 +117,9 @@ _both(
     _mlp([784, 512, 512, 10], 128, False),
     _mlp([784, 512, 512, 10], 128, True),
 )
-_both("small MLP 2-16-16-1, batch 32, a step un-jitted", _mlp([2, 16, 16, 1], 32, False))
-_both("small MLP 2-16-16-1, batch 32, a step compiled", _mlp([2, 16, 16, 1], 32, False), _mlp([2, 16, 16, 1], 32, True))
+SMALL = [2, 16, 16, 1]
+_both("small MLP 2-16-16-1, batch 32, 1000 steps un-jitted", _many(_mlp(SMALL, 32, False)))
+_both("small MLP 2-16-16-1, batch 32, 1000 steps compiled", _many(_mlp(SMALL, 32, False)), _many(_mlp(SMALL, 32, True)))
+_both(
+    "small MLP 2-16-16-1, batch 32, 1000 steps as one loop", _many(_mlp(SMALL, 32, False)), _mlp(SMALL, 32, True, 1000)
+)

@@ -59,10 +59,16 @@ CONVERSIONS: dict[str, tuple[type[ConcretizationTypeError], str]] = {
     ),
 }
 
+NEEDS_DATA = (
+    ConcretizationTypeError,
+    "it needs the data, not only shapes and dtypes: call it outside the compiled function",
+)
+"""What is said of any other function that a traced value cannot be given to."""
+
 
 def conversion_error(asked: str, kind: str, name: str, born: str) -> ConcretizationTypeError:
     """The error for `asked(tracer)`, e.g. asked="bool", for a tracer of type text `kind` born at `born`."""
-    cls, advice = CONVERSIONS[asked]
+    cls, advice = CONVERSIONS.get(asked, NEEDS_DATA)
     return cls(f"{asked}() was asked of a traced value of type {kind} in {name}; it was born at {born}; {advice}.")
 
 

@@ -78,6 +78,15 @@ def test_reading_a_traced_value_raises_the_design_error():
         torch.compile(lambda x: x if x.sum() > 0 else -x)(torch.ones(2))
 
 
+@pytest.mark.parametrize("asked", ["unique", "bincount", "numpy"])
+def test_what_needs_the_data_says_so(asked):
+    step = torch.compile(lambda x: getattr(x, asked)())
+    with pytest.raises(
+        ConcretizationTypeError, match=asked + r"\(\) was asked of a traced value.*outside the compiled"
+    ):
+        step(torch.tensor([1, 2]))
+
+
 def test_an_error_in_the_step_leaves_everything_as_it_was():
     w = torch.ones(2, requires_grad=True)
 

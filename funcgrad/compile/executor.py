@@ -144,10 +144,9 @@ class Executable:
         when the output is written, or whose elements are read just where and when they are overwritten."""
         found: dict[int, int] = {}
         free = sorted(donated)
-        for k, out in enumerate(self.outputs):
+        for k in range(len(self.outputs)):
             for i in free:
-                v = self.inputs[i]
-                if v.type.shape == out.type.shape and v.type.dtype == out.type.dtype and self._in_place(v, out):
+                if self.replaceable(i, k):
                     found[k] = i
                     free.remove(i)
                     break
@@ -159,6 +158,11 @@ class Executable:
         if last != first:
             return last < first
         return isinstance(entry, NativeStep) and entry.places is not None and entry.places[v] == entry.places[out]
+
+    def replaceable(self, i: int, k: int) -> bool:
+        """Whether output k may be written into the memory of input i, which it replaces."""
+        v, out = self.inputs[i], self.outputs[k]
+        return v.type.shape == out.type.shape and v.type.dtype == out.type.dtype and self._in_place(v, out)
 
     def new_outputs(self, kind: type, args: Sequence[Any], reuse: dict[int, int]) -> tuple[Any, ...]:
         """Arrays for the outputs: donated memory where it fits, else new."""
@@ -225,12 +229,8 @@ class Executable:
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:
             return None
-        frames, empty, makers = self.frames, np.empty, self.outs
-        resume, count, arity = self._resume, len(self.entries), len(self.inputs)
-        # A short program keeps the interpreter's lock: giving it up and taking it again costs more than the work.
-        work = sum(e.work for e in self.entries if not isinstance(e, HostStep))
-        run = self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
-
+        empty, makers, arity, into = np.empty, self.outs, len(self.inputs), self.into()
+        frames, resume, count, run = self.frames, self._resume, len(self.entries), self._run()
         reuse = self.reusable(donated) if donated else {}
         if len(makers) == 1 and makers[0].nbytes < SMALLEST and not reuse:
             only_shape, only_dtype = makers[0].shape, makers[0].dtype
@@ -239,6 +239,7 @@ class Executable:
                 if len(arrays) != arity:
                     return None
                 out = empty(only_shape, only_dtype).view(Array)
+                # What `into` does, without the call of a function that costs a small program 5 % of its time.
                 try:
                     frame = frames.pop()
                 except IndexError:
@@ -262,21 +263,37 @@ class Executable:
                 outs = self.new_outputs(Array, arrays, reuse)
             else:
                 outs = tuple([make.new(Array) for make in makers])
+            return outs if into(arrays + outs) else None
+
+        return call
+
+    def into(self) -> Callable[[tuple[Any, ...]], bool]:
+        """`call(arrays)` with the arrays for the outputs behind those of the inputs: fills them, or gives False, with nothing
+        done, if an array is not of exactly the declared type. For programs without host calls."""
+        frames, resume, count, run = self.frames, self._resume, len(self.entries), self._run()
+
+        def call(arrays: tuple[Any, ...]) -> bool:
             try:
                 frame = frames.pop()
             except IndexError:
                 frame = self._new_frame()
             try:
-                code = run(frame.address, arrays + outs)
+                code = run(frame.address, arrays)
             except KeyboardInterrupt as error:
                 tell(error, self.plan, frame.words, frame.loops)
                 raise
             if code == 2:
                 resume(frame, count)
             frames.append(frame)
-            return None if code == 1 else outs
+            return code != 1
 
         return call
+
+    def _run(self) -> Callable[[int, Any], int]:
+        """The native entry. A short program keeps the interpreter's lock: giving it up and taking it again costs more than the
+        work."""
+        work = sum(e.work for e in self.entries if not isinstance(e, HostStep))
+        return self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
 
     def _fitting(self, args: Sequence[Any]) -> list[np.ndarray]:
         """Arguments as plain arrays of the declared types, in C order and aligned."""

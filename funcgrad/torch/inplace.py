@@ -159,12 +159,14 @@ def counted(tensor: Tensor) -> None:
     counter.writer = user_source()
 
 
-def _write_grad(tensor: Tensor, value: Any) -> None:
-    write_traced(tensor, value)
+def _add_to_grad(tensor: Tensor, array: Any) -> None:
+    if state.recorder is not None:
+        state.recorder.note_write(tensor)
+    write_traced(tensor, tensor._array + array)
     tensor._counter.value += 1
 
 
-nodes.write_grad.append(_write_grad)
+nodes.add_to_grad.append(_add_to_grad)
 
 
 def rebase(tensor: Tensor, node: Node) -> None:

@@ -177,7 +177,7 @@ class AccumulateGrad(Node):
         elif known is None:
             variable._grad = _stored(array, fresh, variable)
         elif type(known._array) is Tracer or type(array) is Tracer or known.requires_grad:
-            write_grad[0](known, known._array + array)
+            add_to_grad[0](known, array)
         else:
             np.add(known._array, array, out=known._array, casting="unsafe")
             known._counter.value += 1
@@ -191,8 +191,8 @@ class AccumulateGrad(Node):
                 state.grad = before
 
 
-write_grad: list[Callable[[Tensor, Any], None]] = []
-"""Writes a traced value into a tensor; set by `inplace.py`."""
+add_to_grad: list[Callable[[Tensor, Any], None]] = []
+"""Adds to a tensor where one of both is traced; set by `inplace.py`."""
 
 
 def _plus(known: Tensor | None, grad: Tensor) -> Tensor:

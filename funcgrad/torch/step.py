@@ -1,17 +1,15 @@
 """Whole-step compilation: a function that uses Tensors, modules and optimisers imperatively, as one Program.
 
-Traced once per types, flags and guards: tensors it reads are inputs, tensors it writes are outputs that are put back in place.
+Traced once per types, flags and guards (traced_step.py): tensors it reads are inputs, tensors it writes are updated in place.
 A run moves version counters as the un-jitted function would. If results still require grad, the Program is differentiated
-as an operation would be, so that backward() outside of it works too.
+as an operation would be, so that backward() outside of it works too. `repeat` and `scan` run many steps in one call.
 """
 
 from __future__ import annotations
 
 import functools
-import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,61 +18,17 @@ from funcgrad import tree
 from funcgrad.api import jit as api_jit
 from funcgrad.api.arguments import function_name
 from funcgrad.api.imperative import Door, ImperativeFound, doors
+from funcgrad.compile.in_place import Updater
 from funcgrad.core.program import Program
-from funcgrad.core.tracing import Trace, Tracer, build_program, trace_context, type_of
+from funcgrad.torch import step_loop
 from funcgrad.torch.modes import state
-from funcgrad.torch.node import FREED, NO_EDGE, Node, OperationNode, edge_of, node_class
+from funcgrad.torch.node import FREED, NO_EDGE, Node, edge_of, node_class
 from funcgrad.torch.operation import Operation, OperationPlan
 from funcgrad.torch.plans import compiled_runner
-from funcgrad.torch.recorder import Entry, Number, Recorder
+from funcgrad.torch.recorder import Entry
 from funcgrad.torch.saved import Saved
 from funcgrad.torch.tensor import Tensor, make, wrap
-from funcgrad.torch.views import root_of
-
-ARGUMENT, STATIC = "argument", "static"
-
-
-@dataclass(eq=False)
-class Effect:
-    """What a run does to tensors from outside, beside giving results. `output` is a number among the Program's outputs."""
-
-    writes: list[tuple[Entry, int]]
-    versions: list[tuple[Entry, int]]
-    grads: list[tuple[Entry, int | None]]
-    flags: list[tuple[Entry, bool]]
-    escaped: list[tuple[Tensor, int]]
-
-
-@dataclass(eq=False)
-class TracedStep:
-    """One trace of a step: valid while its guards hold."""
-
-    program: Program
-    sources: list[Any]
-    """For each input of the Program: an Entry, a Number, or the number of an argument's leaf."""
-    out_tree: tree.PyTreeDef
-    results: list[tuple[str, Any]]
-    """For each leaf of the result: ("tensor", output), ("same", entry) or ("static", value)."""
-    effect: Effect
-    guards: list[tuple[Callable[[], Any], Any]]
-    flags: tuple[bool, ...]
-    differentiable: list[int]
-    """Outputs of the Program that are results which require grad."""
-    run: Callable[..., Sequence[Any]]
-    plans: dict[Any, Any]
-    reusable: bool = True
-
-    def holds(self) -> bool:
-        """Whether the guards say what they said while tracing."""
-        for ask, answer in self.guards:
-            found = ask()
-            if found is not answer and found != answer:
-                return False
-        return self.flags == self.current_flags()
-
-    def current_flags(self) -> tuple[bool, ...]:
-        """requires_grad of the tensors from outside."""
-        return tuple([s.tensor._requires_grad for s in self.sources if type(s) is Entry and s.leaf is None])
+from funcgrad.torch.traced_step import TracedStep, trace_step
 
 
 class CompiledStep:
@@ -89,7 +43,8 @@ class CompiledStep:
         self.fun = fun
         self.name = function_name(fun)
         self.traces: dict[Any, list[TracedStep]] = {}
-        self.last: tuple[Any, TracedStep] | None = None
+        self.loops: dict[Any, Updater] = {}
+        """The loops of `repeat` and `scan`, by trace, length and what moves."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -101,133 +56,54 @@ class CompiledStep:
         if state.recorder is not None or api_jit.jit_disabled():
             return self.fun(*args, **kwargs)
         leaves, in_tree = tree.flatten((args, kwargs))
-        key = (in_tree, state.grad, state.inference, *[_leaf_key(v) for v in leaves])
-        tensors = [id(v) for v in leaves if isinstance(v, Tensor)]
-        if len(set(tensors)) < len(tensors):
-            key = (*key, *[tensors.index(i) for i in tensors])
-        for traced in self.traces.get(key, ()):
-            if traced.holds():
-                return self._run(traced, leaves)
-        traced, outcome = self._trace(in_tree, leaves)
+        key = _key(in_tree, leaves)
+        known = self._known(key)
+        if known is not None:
+            return self._run(known, leaves)
+        traced, outcome = trace_step(self.fun, self.name, in_tree, leaves)
         if traced.reusable:
             self.traces.setdefault(key, []).insert(0, traced)
         return self._run(traced, leaves, outcome)
+
+    def repeat(self, times: int, *args: Any, **kwargs: Any) -> Any:
+        """Calls the step `times` times with the same arguments, all but the first and last in one native loop.
+
+        Returns what the calls return, stacked along a new first axis and detached. What a step changes in Python (a counter, a
+        list) changes in the first calls only, as in every compiled step. Raises ValueError if `times` is negative.
+        """
+        return step_loop.repeat(self, times, args, kwargs)
+
+    def scan(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the step once for each index of the first axis of the tensors and arrays among the arguments (batches, say), all
+        but the first and last in one native loop. Other arguments are the same for each. Returns as `repeat`.
+
+        Raises ValueError if there is nothing with a first axis, or the axes differ in length.
+        """
+        return step_loop.scan(self, args, kwargs)
+
+    def trace_of(self, in_tree: tree.PyTreeDef, leaves: Sequence[Any]) -> TracedStep | None:
+        """The trace that a call with these arguments would run now, if there is one."""
+        return self._known(_key(in_tree, leaves))
+
+    def _known(self, key: Any) -> TracedStep | None:
+        return next((t for t in self.traces.get(key, ()) if t.holds()), None)
 
     def programs(self) -> list[Program]:
         """The Programs traced so far."""
         return [t.program for known in self.traces.values() for t in known]
 
-    # ---- tracing ----
-
-    def _trace(self, in_tree: tree.PyTreeDef, leaves: Sequence[Any]) -> tuple[TracedStep, Any]:
-        trace = Trace("abstract", self.name)
-        recorder = Recorder(trace)
-        given: list[Any] = []
-        moved: list[tuple[int, Tracer]] = []
-        for i, leaf in enumerate(leaves):
-            if type(leaf) is float or isinstance(leaf, (np.ndarray, np.generic)):
-                tracer = trace.input(type_of(leaf))
-                moved.append((i, tracer))
-                given.append(tracer)
-            else:
-                given.append(leaf)
-        with trace_context(trace):
-            state.recorder = recorder
-            try:
-                for i, leaf in enumerate(leaves):
-                    if isinstance(leaf, Tensor):
-                        recorder.argument(leaf, i)
-                args, kwargs = tree.unflatten(in_tree, given)
-                result = self.fun(*args, **kwargs)
-                del args, kwargs
-                made = self._finish(trace, recorder, moved, leaves, result)
-            finally:
-                state.recorder = None
-                recorder.restore()
-        for entry in recorder.entries.values():
-            entry.forget()
-        return made, result
-
-    def _finish(self, trace: Trace, recorder: Recorder, moved: list[tuple[int, Tracer]], leaves: Sequence[Any],
-                result: Any) -> TracedStep:  # fmt: skip
-        outputs: list[Any] = []
-
-        def output(value: Any) -> int:
-            outputs.append(value)
-            return len(outputs) - 1
-
-        found, out_tree = tree.flatten(result)
-        results: list[tuple[str, Any]] = []
-        differentiable: list[int] = []
-        for leaf in found:
-            if isinstance(leaf, Tensor) and id(leaf) in recorder.entries:
-                results.append(("same", recorder.entries[id(leaf)]))
-            elif isinstance(leaf, (Tensor, Tracer)):
-                number = output(leaf._array if isinstance(leaf, Tensor) else leaf)
-                if isinstance(leaf, Tensor) and leaf.requires_grad and leaf.grad_fn is not None:
-                    if is_freed(leaf.grad_fn):
-                        results.append(("freed", number))
-                        leaf._node = None
-                        continue
-                    differentiable.append(number)
-                    leaf._node = None
-                results.append(("tensor" if isinstance(leaf, Tensor) else "array", number))
-            else:
-                results.append(("static", leaf))
-        effect = self._effect(recorder, output, found)
-        inputs = [*[t for _, t in moved], *[s.tracer for s in recorder.inputs]]
-        program, captured = build_program(trace, inputs, trace.records, outputs)
-        if captured:
-            raise RuntimeError(f"{self.name} uses values of an outer trace; compile the outer function instead.")
-        sources = [*[i for i, _ in moved], *recorder.inputs]
-        flags = tuple([s.requires_grad for s in recorder.inputs if type(s) is Entry and s.leaf is None])
-        return TracedStep(program, sources, out_tree, results, effect, recorder.guards, flags, differentiable,
-                          compiled_runner(program), {}, not effect.escaped)  # fmt: skip
-
-    def _effect(self, recorder: Recorder, output: Callable[[Any], int], found: Sequence[Any]) -> Effect:
-        writes = [(e, output(e.tensor._array)) for e in recorder.written.values()]
-        versions: dict[int, tuple[Entry, int]] = {}
-        grads: list[tuple[Entry, int | None]] = []
-        flags: list[tuple[Entry, bool]] = []
-        # A result that is a view holds on to its root, which Python sees only through it.
-        known = {id(t) for v in found for t in ((v, root_of(v)) if isinstance(v, Tensor) else (v,))}
-        for e in recorder.entries.values():
-            t = e.tensor
-            if t._counter.value != e.version:
-                versions[id(t._counter)] = (e, t._counter.value - e.version)
-            if t._node is not e.node and t._view is None:
-                raise RuntimeError(
-                    f"{self.name} leaves history on a tensor of shape {list(e.array.shape)} that was made outside, by a write "
-                    "in grad mode. Write under torch.no_grad(), or write a detached value."
-                )
-            if t._requires_grad != e.requires_grad and t._node is e.node:
-                flags.append((e, t._requires_grad))
-            if t._grad is not e.grad:
-                grads.append((e, None if t._grad is None else output(t._grad._array)))
-                known.add(id(t._grad))
-        if any(t is not None and id(t) not in known for t in (r() for r in recorder.created)):
-            gc.collect(0)
-        escaped = [(t, output(t._array)) for t in recorder.escaped(known)]
-        return Effect(writes, list(versions.values()), grads, flags, escaped)
-
     # ---- running ----
 
     def _run(self, traced: TracedStep, leaves: Sequence[Any], outcome: Any = None) -> Any:
-        values = []
-        for s in traced.sources:
-            kind = type(s)
-            if kind is Entry:
-                values.append((s.tensor if s.leaf is None else leaves[s.leaf])._array)
-            elif kind is Number:
-                values.append(s.owner[s.key])
-            else:
-                values.append(leaves[s])
+        values = traced.values(leaves)
         node = None
         if traced.differentiable and state.grad:
             outs, node = self._differentiable(traced, values, leaves)
+            for k, i in traced.update.pairs:
+                np.copyto(values[i], outs[k])
         else:
-            outs = traced.run(*values)
-        _apply(traced.effect, outs, leaves)
+            outs = traced.update(values)
+        traced.effect.apply(outs, leaves)
         results: list[Any] = []
         first = None if outcome is None else tree.leaves(outcome)
         for i, (what, value) in enumerate(traced.results):
@@ -287,21 +163,6 @@ class FreedNode(Node):
         raise RuntimeError(FREED)
 
 
-def is_freed(node: Any) -> bool:
-    """Whether backward has gone through a node or through what it leads to."""
-    seen = {node}
-    stack = [node]
-    while stack:
-        n = stack.pop()
-        if isinstance(n, OperationNode) and n.saved is None:
-            return True
-        for target, _ in n.next_functions:
-            if target is not None and target not in seen:
-                seen.add(target)
-                stack.append(target)
-    return False
-
-
 def _step_body() -> None:
     raise AssertionError("a step is traced by CompiledStep, not by an operation")
 
@@ -309,21 +170,13 @@ def _step_body() -> None:
 _STEP = Operation(_step_body, "CompiledFunctionBackward", None, "inputs", None, None, None, "compiled_step")
 
 
-def _apply(effect: Effect, outs: Sequence[Any], leaves: Sequence[Any]) -> None:
-    for entry, number in effect.writes:
-        np.copyto(entry.at(leaves)._array, outs[number])
-    for entry, moved in effect.versions:
-        entry.at(leaves)._counter.value += moved
-    for entry, grad in effect.grads:
-        entry.at(leaves)._grad = None if grad is None else wrap(outs[grad])
-    for entry, flag in effect.flags:
-        entry.at(leaves)._requires_grad = flag
-    for tensor, number in effect.escaped:
-        tensor._array = wrap(outs[number])._array
-        tensor._origin = None
-        # What is recorded of it belongs to the trace and holds no values.
-        tensor._node = None
-        tensor._requires_grad = tensor._requires_grad and tensor._accumulator is not None
+def _key(in_tree: tree.PyTreeDef, leaves: Sequence[Any]) -> tuple[Any, ...]:
+    """What a trace is for: the form of the arguments, types and flags, and which of them are one tensor."""
+    key = (in_tree, state.grad, state.inference, *[_leaf_key(v) for v in leaves])
+    tensors = [id(v) for v in leaves if isinstance(v, Tensor)]
+    if len(set(tensors)) < len(tensors):
+        key = (*key, *[tensors.index(i) for i in tensors])
+    return key
 
 
 def _leaf_key(leaf: Any) -> Any:
