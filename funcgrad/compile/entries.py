@@ -109,6 +109,15 @@ def nbytes(kind: ArrayType) -> int:
     return kind.size * kind.dtype.itemsize
 
 
+def kernels_of(entry: Entry) -> Iterator[NativeStep]:
+    """The kernels of an entry: itself, or those in its bodies."""
+    if isinstance(entry, NativeStep):
+        yield entry
+    elif isinstance(entry, ControlStep):
+        for body in entry.bodies:
+            yield from body.natives()
+
+
 class Plan:
     """A Program as entries over one arena."""
 
@@ -138,11 +147,7 @@ class Plan:
     def natives(self) -> Iterator[NativeStep]:
         """The kernels, those of loops' bodies included."""
         for e in self.entries:
-            if isinstance(e, NativeStep):
-                yield e
-            elif isinstance(e, ControlStep):
-                for body in e.bodies:
-                    yield from body.natives()
+            yield from kernels_of(e)
 
     def load(self, runtime: native.Runtime) -> None:
         """Gets the machine code of every kernel."""

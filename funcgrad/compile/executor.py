@@ -15,8 +15,10 @@ import numpy as np
 from funcgrad.compile import native, runtime
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan
 from funcgrad.compile.entries import Entry as Entry
+from funcgrad.compile.entries import kernels_of
 from funcgrad.compile.fuse import Kernel
 from funcgrad.compile.interruption import tell
+from funcgrad.compile.owners import is_own, owner, owners
 from funcgrad.compile.plan import ALIGNMENT, available_memory, too_large
 from funcgrad.compile.recycling import SMALLEST, Recycler
 from funcgrad.compile.tables import Link, Patch, WordTable
@@ -154,7 +156,8 @@ class Executable:
 
     def _in_place(self, v: Var, out: Var) -> bool:
         last = max((n for n, e in enumerate(self.entries) if v in e.reads), default=-1)
-        first, entry = next((n, e) for n, e in enumerate(self.entries) if out in e.writes)
+        first = next(n for n, e in enumerate(self.entries) if out in e.writes)
+        entry = self.entries[first]
         if last != first:
             return last < first
         return isinstance(entry, NativeStep) and entry.places is not None and entry.places[v] == entry.places[out]
@@ -164,12 +167,20 @@ class Executable:
         v, out = self.inputs[i], self.outputs[k]
         return v.type.shape == out.type.shape and v.type.dtype == out.type.dtype and self._in_place(v, out)
 
+    def last_fault(self) -> int:
+        """The number of the last entry that may meet an index out of bounds; -1 if there is none."""
+        return max((n for n, e in enumerate(self.entries) if any(k.faults for k in kernels_of(e))), default=-1)
+
+    def first_write(self, k: int) -> int:
+        """The number of the entry that begins to write output k."""
+        return next(n for n, e in enumerate(self.entries) if self.outputs[k] in e.writes)
+
     def new_outputs(self, kind: type, args: Sequence[Any], reuse: dict[int, int]) -> tuple[Any, ...]:
         """Arrays for the outputs: donated memory where it fits, else new."""
-        owners = _owners(args)
+        counts = owners(args)
         return tuple([
             args[i].view(kind)
-            if (i := reuse.get(k, -1)) >= 0 and _is_own(args[i]) and owners.get(id(_owner(args[i]))) == 1
+            if (i := reuse.get(k, -1)) >= 0 and is_own(args[i]) and counts.get(id(owner(args[i]))) == 1
             else make.new(kind)
             for k, make in enumerate(self.outs)
         ])  # fmt: skip
@@ -289,6 +300,23 @@ class Executable:
 
         return call
 
+    def checked_into(self) -> Callable[[tuple[Any, ...]], bool]:
+        """As `into`, but it raises IndexError for an index out of bounds before any later entry has run."""
+        count, until, bind = len(self.entries), self.last_fault() + 1, self.runtime.bind
+
+        def call(arrays: tuple[Any, ...]) -> bool:
+            frame = self.frame()
+            if bind(frame.address, arrays):
+                return False
+            frame.words[7:9] = 0
+            self._resume(frame, until)
+            self._check()
+            self._resume(frame, count)
+            self.release(frame)
+            return True
+
+        return call
+
     def _run(self) -> Callable[[int, Any], int]:
         """The native entry. A short program keeps the interpreter's lock: giving it up and taking it again costs more than the
         work."""
@@ -351,29 +379,6 @@ class Executable:
         result = eq.primitive.impl(*args, **eq.params)
         for v, r in zip(eq.outputs, result if eq.primitive.multiple else (result,), strict=True):
             np.copyto(values[v], r, casting="unsafe")
-
-
-def _owner(x: Any) -> Any:
-    """The array that holds the memory of this one, or what lent it to NumPy."""
-    while isinstance(x, np.ndarray) and x.base is not None:
-        x = x.base
-    return x
-
-
-def _owners(args: Sequence[Any]) -> dict[int, int]:
-    """How many arguments lie in the memory of each owner (by id); nothing if some memory may have owners beside NumPy."""
-    counts: dict[int, int] = {}
-    for a in args:
-        owner = _owner(a)
-        if owner is not a and not isinstance(owner, np.ndarray):
-            return {}
-        counts[id(owner)] = counts.get(id(owner), 0) + 1
-    return counts
-
-
-def _is_own(x: Any) -> bool:
-    """Whether a donated argument is an array whose memory can be written to."""
-    return type(x) in (np.ndarray, Array) and x.flags.carray
 
 
 def strided(base: np.ndarray, layout: Layout | None, kind: ArrayType) -> np.ndarray:

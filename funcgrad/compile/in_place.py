@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import execute
+from funcgrad.compile.owners import owner
 from funcgrad.compile.recycling import Recycler
 from funcgrad.core.program import Program
 
@@ -42,12 +43,13 @@ class Updater:
 
     def _prepare(self) -> None:
         made = execute.compiled(self.program)
-        # After an index out of bounds nothing must have changed, and that is known at the end of a run only.
-        if made is None or made.host or made.faults or not self.program.inputs:
+        if made is None or made.host or not self.program.inputs:
             return
-        self._direct = {k: i for k, i in self.pairs if made.replaceable(i, k)}
+        # After an index out of bounds nothing must have changed: only what is written after the last check is written in place.
+        last = made.last_fault()
+        self._direct = {k: i for k, i in self.pairs if made.replaceable(i, k) and made.first_write(k) > last}
         self._makers = [(make, self._direct.get(k, -1)) for k, make in enumerate(made.outs)]
-        self._call = made.into()
+        self._call = made.checked_into() if made.faults else made.into()
 
     def _replace(self, outs: list[Any], values: Sequence[Any], done: dict[int, int]) -> list[Any]:
         for k, i in self.pairs:
@@ -61,9 +63,9 @@ class Updater:
         arrays at every call, so they are looked at once (and kept: only while an array lives is its id its own)."""
         lasting = [values[i] for i in self._lasting]
         if [*map(id, lasting)] != [*map(id, self._known)]:
-            owners = {i: _owner(values[i]) for i in self._lasting}
+            owners = {i: owner(values[i]) for i in self._lasting}
             self._known = []
-            if any(o is None for o in owners.values()):
+            if not all(isinstance(o, np.ndarray) for o in owners.values()):
                 return False
             written = self._direct.values()
             self._replaced = {id(owners[i]) for i in written if i in owners}
@@ -73,14 +75,7 @@ class Updater:
                 return False
             self._known = lasting
         for i in self._arguments:
-            owner = _owner(values[i])
-            if owner is None or id(owner) in self._replaced:
+            lender = owner(values[i])
+            if not isinstance(lender, np.ndarray) or id(lender) in self._replaced:
                 return False
         return True
-
-
-def _owner(x: Any) -> Any:
-    """The array that owns the memory of x; None if something else than NumPy may."""
-    while isinstance(x, np.ndarray) and x.base is not None:
-        x = x.base
-    return x if isinstance(x, np.ndarray) else None
