@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import native, runtime
-from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, kernels_of
 from funcgrad.compile.entries import Entry as Entry
-from funcgrad.compile.entries import kernels_of
 from funcgrad.compile.fuse import Kernel
 from funcgrad.compile.interruption import tell
 from funcgrad.compile.owners import is_own, owner, owners
