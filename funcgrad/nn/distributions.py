@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import dtype_of, shape_of
+from funcgrad.nn import short_derivatives
 from funcgrad.numpy.axes import Axis, axes_of, finish, kept_shape, masked
 from funcgrad.numpy.wrapping import array_operand, operand
 from funcgrad.ops import elementwise as e
@@ -27,6 +28,11 @@ def _peak(x: Any, axes: tuple[int, ...]) -> Any:
     if 0 in [shape_of(x)[a] for a in axes]:
         return np.zeros(shape, dtype_of(x))
     return reshape(reduce_max(stop_gradient_op(x), axes=axes), shape=shape)
+
+
+def _filled(x: Any, axes: tuple[int, ...]) -> bool:
+    """Whether the axes have elements, all real."""
+    return 0 not in [shape_of(x)[a] for a in axes] and dtype_of(x).kind == "f"
 
 
 def _summed(x: Any, axes: tuple[int, ...]) -> Any:
@@ -58,14 +64,20 @@ def _lowered(x: Any, axes: tuple[int, ...], where: Any) -> tuple[Any, Any, Any]:
 def softmax(x: Any, axis: Axis = -1, where: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along `axis`; where `where` is false the result is 0. Shape as `x`, dtype floating."""
     x = _floating(x)
-    _, raised, total = _lowered(x, axes_of(axis, len(shape_of(x)), "softmax"), where)
+    axes = axes_of(axis, len(shape_of(x)), "softmax")
+    if where is None and _filled(x, axes):
+        return wrap(short_derivatives.softmax(x, axes))
+    _, raised, total = _lowered(x, axes, where)
     return wrap(masked(raised / total, where, 0))
 
 
 def log_softmax(x: Any, axis: Axis = -1, where: Any = None) -> Any:
     """log(softmax(x)) along `axis`; where `where` is false the result is -inf. Shape as `x`, dtype floating."""
     x = _floating(x)
-    lowered, _, total = _lowered(x, axes_of(axis, len(shape_of(x)), "log_softmax"), where)
+    axes = axes_of(axis, len(shape_of(x)), "log_softmax")
+    if where is None and _filled(x, axes):
+        return wrap(short_derivatives.log_softmax(x, axes))
+    lowered, _, total = _lowered(x, axes, where)
     return wrap(masked(lowered - e.log(total), where, -np.inf))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import dtype_of, shape_of
+from funcgrad.nn.short_derivatives import moments, standardized
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops import elementwise as e
 from funcgrad.ops.basics import broadcast_in_dim, convert, reduce_sum, reshape
@@ -24,13 +25,6 @@ def _mean(x: Any, axes: Axes) -> Any:
     count = math.prod(shape[a] for a in axes)
     kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
     return reshape(reduce_sum(x, axes=axes), shape=kept) * (1.0 / max(count, 1))
-
-
-def _moments(x: Any, axes: Axes) -> tuple[Any, Any, Any]:
-    """x less its mean, the mean, and the biased variance, over axes that stay with size 1."""
-    mean = _mean(x, axes)
-    centred = x - mean
-    return centred, mean, _mean(centred * centred, axes)
 
 
 def _scaled(x: Any, weight: Any, bias: Any, shape: Axes) -> Any:
@@ -74,8 +68,8 @@ def batch_norm(input: Any, running_mean: Any = None, running_var: Any = None, we
         raise ValueError(
             f"batch_norm in training needs more than one value per channel, got an input of shape {shape}."
         )
-    centred, mean, variance = _moments(x, axes)
-    out = _scaled(centred / e.sqrt(variance + eps), weight, bias, kept)
+    _, mean, variance = moments(x, axes)
+    out = _scaled(standardized(x, axes, eps), weight, bias, kept)
     wide = variance * (count / max(count - 1, 1))
     moved = [
         None if old is None else wrap(array_operand(old) * (1 - momentum) + reshape(new, shape=shape[1:2]) * momentum)
@@ -95,8 +89,8 @@ def layer_norm(input: Any, normalized_shape: Sequence[int] | int, weight: Any = 
             f"layer_norm: the last axes must be normalized_shape {last}, got an input of shape {shape_of(x)}."
         )
     _check_parameters("layer_norm", last, weight=weight, bias=bias)
-    centred, _, variance = _moments(x, tuple(range(rank - len(last), rank)))
-    return wrap(convert(_scaled(centred / e.sqrt(variance + eps), weight, bias, last), dtype_of(x)))
+    whole = standardized(x, tuple(range(rank - len(last), rank)), eps)
+    return wrap(convert(_scaled(whole, weight, bias, last), dtype_of(x)))
 
 
 def rms_norm(input: Any, normalized_shape: Sequence[int] | int, weight: Any = None, eps: float | None = None) -> Any:
@@ -124,8 +118,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         )
     _check_parameters("group_norm", shape[1:2], weight=weight, bias=bias)
     parts = reshape(x, shape=(shape[0], num_groups, shape[1] // num_groups, *shape[2:]))
-    centred, _, variance = _moments(parts, tuple(range(2, len(shape) + 1)))
-    out = reshape(centred / e.sqrt(variance + eps), shape=shape)
+    out = reshape(standardized(parts, tuple(range(2, len(shape) + 1)), eps), shape=shape)
     return wrap(convert(_scaled(out, weight, bias, (shape[1], *(1,) * (len(shape) - 2))), dtype_of(x)))
 
 
@@ -145,8 +138,8 @@ def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None,
         raise ValueError(f"instance_norm needs (N, C, space...) with more than one place, got shape {shape}.")
     parameters = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     _check_parameters("instance_norm", shape[1:2], **parameters)
-    centred, mean, variance = _moments(x, space)
-    out = _scaled(centred / e.sqrt(variance + eps), weight, bias, (1, shape[1], *(1,) * len(space)))
+    _, mean, variance = moments(x, space)
+    out = _scaled(standardized(x, space, eps), weight, bias, (1, shape[1], *(1,) * len(space)))
     wide = variance * (count / max(count - 1, 1))
     moved = [
         None if old is None else

@@ -475,7 +475,7 @@ def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
     return copy
 
 
-_NO_EDGES = frozenset({"condition", "mask", "index", "indices", "target", "key"})
+_NO_EDGES = frozenset({"condition", "mask", "index", "indices", "target", "rng_key"})
 """Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them."""
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
 """Names that PyTorch takes for parameters, after NumPy."""

@@ -11,18 +11,18 @@ from the forward run (*private*). Small Programs become straight-line Python tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import execute
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.lowering import Contraction, Pointwise, View
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, eliminate_dead_code
 from funcgrad.core.tracing import Tracer, dtype_of, run, trace_program
 from funcgrad.core.types import is_inexact
 from funcgrad.ops.basics import conj
+from funcgrad.torch.compiled import Runner, compiled_runner
 from funcgrad.torch.modes import state
 from funcgrad.transforms.split import restrict
 from funcgrad.transforms.vjp import instantiate, vjp_flat
@@ -31,8 +31,6 @@ COMPILE_FROM = 1 << 15
 """Elements from which a Program is compiled: below, a call of NumPy costs less than the work that threads could share."""
 COMPILE_WORK = 1 << 22
 """Multiplications of products of matrices from which they are compiled."""
-
-Runner = Callable[..., Sequence[Any]]
 
 
 class Plan:
@@ -215,24 +213,6 @@ def _is_large(program: Program) -> bool:
             (contract, _), _ = eq.params["dims"]
             work += eq.outputs[0].type.size * int(np.prod([eq.inputs[0].type.shape[i] for i in contract]))
     return size >= COMPILE_FROM or work >= COMPILE_WORK
-
-
-def compiled_runner(program: Program) -> Runner:
-    """Runs a Program as machine code, made at the first call."""
-    warm: list[Any] = [None]
-
-    def call(*values: Any) -> Sequence[Any]:
-        known = warm[0]
-        if known is not None and not execute.nan_checks:
-            outs = known(values)
-            if outs is not None:
-                return outs
-        outs = execute.execute(program, *values)
-        made = execute.compiled(program)
-        warm[0] = made.warm() if made is not None and program.inputs else None
-        return outs
-
-    return call
 
 
 def _python_runner(program: Program) -> Runner:

@@ -21,10 +21,10 @@ from funcgrad.api.imperative import Door, ImperativeFound, doors
 from funcgrad.compile.in_place import Updater
 from funcgrad.core.program import Program
 from funcgrad.torch import step_loop
+from funcgrad.torch.compiled import compiled_runner
 from funcgrad.torch.modes import state
 from funcgrad.torch.node import FREED, NO_EDGE, Node, edge_of, node_class
 from funcgrad.torch.operation import Operation, OperationPlan
-from funcgrad.torch.plans import compiled_runner
 from funcgrad.torch.recorder import Entry
 from funcgrad.torch.saved import Saved
 from funcgrad.torch.tensor import Tensor, make, wrap

@@ -290,21 +290,21 @@ def embedding_step(input: Operand, weight: Operand, padding_idx: int | None) -> 
 
 
 @operation("MulBackward0", method=False)
-def dropout_step(input: Operand, key: Operand, p: float) -> Any:
+def dropout_step(input: Operand, rng_key: Operand, p: float) -> Any:
     """Each value 0 with probability p, the others divided by 1 - p."""
-    return regularization.dropout(input, key, p)
+    return regularization.dropout(input, rng_key, p)
 
 
 @operation("MulBackward0", method=False)
-def feature_dropout_step(input: Operand, key: Operand, p: float) -> Any:
+def feature_dropout_step(input: Operand, rng_key: Operand, p: float) -> Any:
     """Whole channels 0 with probability p."""
-    return regularization.feature_dropout(input, key, p)
+    return regularization.feature_dropout(input, rng_key, p)
 
 
 @operation("AddBackward0", method=False)
-def alpha_dropout_step(input: Operand, key: Operand, p: float, feature: bool) -> Any:
+def alpha_dropout_step(input: Operand, rng_key: Operand, p: float, feature: bool) -> Any:
     """Dropout that keeps mean and variance after selu."""
-    return regularization.alpha_dropout(input, key, p, feature)
+    return regularization.alpha_dropout(input, rng_key, p, feature)
 
 
 # ---- attention ----
