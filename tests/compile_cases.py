@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad.compile.executor import Executable, NativeStep
-from funcgrad.compile.fuse import Kernel
+from funcgrad.compile.steps import Kernel
 from funcgrad.core.program import check
 
 EXAMPLES = settings(

@@ -303,3 +303,19 @@ def test_functions_of_two_arguments_are_numpys(name, dtype):
     assert not bad.any(), [(x[i], y[i], have[i], want[i]) for i in np.flatnonzero(bad)[:12]]
     zeros = want == 0
     np.testing.assert_array_equal(np.signbit(have[zeros]), np.signbit(want[zeros]))
+
+
+def test_cheap_values_are_computed_again_rather_than_stored():
+    def f(x):
+        y = (x - jnp.mean(x, axis=0)) * 0.5
+        return y * jnp.sum(y * y, axis=0)
+
+    x = np.random.default_rng(0).normal(size=(300, 200))
+    made = Executable(fg.make_expr(f)(x))
+    assert made.memory.size < x.nbytes / 10, "no buffer of the size of x between the kernels"
+    y = (x - x.mean(0)) * 0.5
+    np.testing.assert_allclose(made([x])[0], y * (y * y).sum(0), rtol=1e-12)
+    # What is not cheap, or read by more than kernels, is stored as before.
+    g = lambda x: (lambda y: (y * jnp.sum(y, axis=0), y @ y.T))(jnp.exp(x) - 1)
+    found = fg.jit(g)(x)
+    np.testing.assert_allclose(found[1], np.expm1(x) @ np.expm1(x).T, rtol=1e-9)

@@ -18,8 +18,8 @@ from funcgrad.api.source_text import dtype_text, literal_text, number_text
 from funcgrad.api.traced import Traced
 from funcgrad.compile import execute, numba_language
 from funcgrad.compile.executor import Entry, Executable, HostStep, NativeStep
-from funcgrad.compile.fuse import Kernel, Step
 from funcgrad.compile.layouts import COPY, Part
+from funcgrad.compile.steps import Kernel, Step
 from funcgrad.core.lowering import Layout
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
 from funcgrad.core.types import ArrayType

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile.fuse import CHUNK, Kernel, span
+from funcgrad.compile.fuse import CHUNK
 from funcgrad.compile.layouts import Lowered, compute_dtype
+from funcgrad.compile.steps import Kernel, span
 from funcgrad.core.lowering import Layout, Pointwise, Reduction
 from funcgrad.core.program import Atom, Equation, Literal, Var
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from funcgrad.compile import blas, native
 from funcgrad.compile.emit import Emitted, emit
-from funcgrad.compile.fuse import Kernel, Step, fuse
+from funcgrad.compile.fuse import fuse
 from funcgrad.compile.layouts import Lowered, resolve
 from funcgrad.compile.plan import ALIGNMENT, Memory, plan_memory
 from funcgrad.compile.simplify import simplify
+from funcgrad.compile.steps import Kernel, Step
 from funcgrad.core.lowering import Choice, Contraction, Loop, Routine
 from funcgrad.core.program import Equation, Program, Var
 from funcgrad.core.types import ArrayType, array_type

@@ -15,11 +15,11 @@ import numpy as np
 from funcgrad.compile import native, runtime
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, kernels_of
 from funcgrad.compile.entries import Entry as Entry
-from funcgrad.compile.fuse import Kernel
 from funcgrad.compile.interruption import tell
 from funcgrad.compile.owners import is_own, owner, owners
 from funcgrad.compile.plan import ALIGNMENT, available_memory, too_large
 from funcgrad.compile.recycling import SMALLEST, Recycler
+from funcgrad.compile.steps import Kernel
 from funcgrad.compile.tables import Link, Patch, WordTable
 from funcgrad.core.array import Array
 from funcgrad.core.lowering import Layout

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from funcgrad.compile.layouts import Lowered, Part
+from funcgrad.compile.steps import Axes, Kernel, Step, Use, span
 from funcgrad.core.lowering import Assembly, Pointwise, Reduction, View
 from funcgrad.core.program import Atom, Equation, Var
 from funcgrad.core.types import array_type
@@ -27,66 +27,13 @@ CHUNK = 1 << 12
 """Elements of one partial result."""
 MOST_MEMBERS = 160
 MOST_VALUES = 48
-Axes = tuple[int, ...]
-
-
-@dataclass(eq=False)
-class Step:
-    """One entry of the schedule. `height` is above that of every step that it feeds, `below` under that of every step
-    that feeds it."""
-
-    equation: Equation
-    height: int = 1
-    below: float = math.inf
-    place: int = 0
-
-
-@dataclass(eq=False)
-class Kernel(Step):
-    """Equations that share loops. `sizes`: of each dimension; `last`: the one along which the founding value is contiguous;
-    `reduced`: those that its reductions fold; `axes`: along which each value runs; `stored`: the values that others read."""
-
-    sizes: list[int] = field(default_factory=list)
-    reduced: frozenset[int] | None = None
-    members: list[Equation] = field(default_factory=list)
-    axes: dict[Var, Axes] = field(default_factory=dict)
-    stored: dict[Var, None] = field(default_factory=dict)
-    last: int = -1
-    reads: dict[tuple[int, int], Axes] = field(default_factory=dict)
-    partial: bool = False
-    parent: Kernel | None = None
-    renaming: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class Use:
-    """One consumer of a value: a step, and for a kernel the dimensions along which it reads it (None: it needs the array)."""
-
-    step: Step | None
-    axes: Axes | None = None
-
-    def settle(self) -> Use:
-        """Follows the kernel into the one that it was merged into."""
-        while isinstance(self.step, Kernel) and self.step.parent is not None:
-            renaming = self.step.renaming
-            if self.axes is not None:
-                self.axes = tuple([renaming[d] if d >= 0 else d for d in self.axes])
-            self.step = self.step.parent
-        return self
-
-    @property
-    def height(self) -> int:
-        return 0 if self.step is None else self.step.height
+MOST_COST = 4
+"""Additions up to which an operation is done again rather than its result stored for another kernel."""
 
 
 def fuse(lowered: Lowered) -> list[Step]:
     """The steps in the order in which they run."""
     return _Fuser(lowered).run()
-
-
-def span(axes: Sequence[int]) -> frozenset[int]:
-    """The dimensions that a value runs along."""
-    return frozenset(a for a in axes if a >= 0)
 
 
 class _Fuser:
@@ -197,10 +144,66 @@ class _Fuser:
                 for other, other_axes in candidates:
                     if other is not k and other.parent is None:
                         self.merge(k, axes, other, other_axes)
+                self.compute_again(k, eq)
                 self.add(k, eq, axes)
                 return
         k = self.new_kernel(eq, out.type.shape)
         self.add(k, eq, k.axes[out])
+
+    def compute_again(self, k: Kernel, eq: Equation) -> None:
+        """Lets every kernel but k that reads what an equation of k makes compute it itself, if none of them needs more memory
+        for that and nothing else reads it: then it is not stored at all."""
+        out = eq.outputs[0]
+        if not self.is_cheap(eq):
+            return
+        others: dict[Kernel, Axes] = {}
+        for u in self.uses_of(out):
+            if not isinstance(u.step, Kernel) or u.axes is None or others.get(u.step, u.axes) != u.axes:
+                return
+            if u.step is not k:
+                others[u.step] = u.axes
+        for other, axes in others.items():
+            direct = sum(a is out for m in other.members for a in m.inputs)
+            uses = sum(u.step is other for u in self.uses_of(out))
+            if direct != uses or not self.fits(other, axes) or len(other.members) >= MOST_MEMBERS or other.partial:
+                return
+        for other, axes in others.items():
+            self.copy_into(other, eq, axes)
+
+    def is_cheap(self, eq: Equation) -> bool:
+        """Whether to compute a value again costs less than to write and read it: an operation or two on one array as large."""
+        kernel, out = eq.primitive.kernel, eq.outputs[0]
+        low = self.lowered
+        if (
+            not isinstance(kernel, Pointwise)
+            or kernel.cost > MOST_COST
+            or out in low.targets
+            or out in low.after
+            or out in low.kept
+        ):
+            return False
+        return sum(isinstance(a, Var) and a.type.size == out.type.size for a in eq.inputs) <= 1
+
+    def copy_into(self, k: Kernel, eq: Equation, axes: Axes) -> None:
+        """Puts a copy of an equation into k, whose members then read what the copy makes."""
+        low, out = self.lowered, eq.outputs[0]
+        new = Var(out.type)
+        copy = Equation(eq.primitive, eq.inputs, eq.params, (new,), eq.source)
+        low.order[id(copy)] = low.order[id(eq)]
+        low.sources[new] = Part(new, contiguous(out.type.shape))
+        for n, m in enumerate(k.members):
+            if out in m.inputs:
+                renamed = Equation(
+                    m.primitive, tuple([new if a is out else a for a in m.inputs]), m.params, m.outputs, m.source
+                )
+                low.order[id(renamed)] = low.order[id(m)]
+                for i in range(len(m.inputs)):
+                    k.reads[id(renamed), i] = k.reads.pop((id(m), i))
+                k.members[n] = renamed
+        uses = [u for u in self.uses_of(out) if u.step is k]
+        self.uses[out] = [u for u in self.uses[out] if u not in uses]
+        self.uses[new] = uses
+        self.add(k, copy, axes)
 
     def fits(self, k: Kernel, axes: Axes) -> bool:
         """Whether a value along these dimensions may be computed in k without doing its work again and again."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from funcgrad.compile.executor import Executable, HostStep
-from funcgrad.compile.fuse import Kernel
 from funcgrad.compile.plan import plan_memory
+from funcgrad.compile.steps import Kernel
 from funcgrad.core.program import Equation, Program, Var
 from funcgrad.core.tracing import source_text
 

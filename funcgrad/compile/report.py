@@ -17,7 +17,7 @@ import numpy as np
 
 from funcgrad.compile.entries import ControlStep, Entry, HostStep, NativeStep, Plan
 from funcgrad.compile.executor import Executable
-from funcgrad.compile.fuse import Kernel, Step, span
+from funcgrad.compile.steps import Kernel, Step, span
 from funcgrad.core.lowering import Pointwise, Routine
 from funcgrad.core.program import Var
 
