@@ -303,3 +303,19 @@ def test_functions_of_two_arguments_are_numpys(name, dtype):
     assert not bad.any(), [(x[i], y[i], have[i], want[i]) for i in np.flatnonzero(bad)[:12]]
     zeros = want == 0
     np.testing.assert_array_equal(np.signbit(have[zeros]), np.signbit(want[zeros]))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, w: jnp.einsum("bte,fe->tbf", x, w),
+        lambda x, w: jnp.moveaxis(x, 0, 1) @ w.T,
+        lambda x, w: jnp.tensordot(x.transpose(1, 0, 2), w, axes=((2,), (1,))),
+    ],
+)
+def test_a_factor_that_no_gemm_can_read_is_copied(f):
+    x, w = reals(3, 4, 5), reals(6, 5)
+    program = program_of(f, x, w)
+    made = Executable(program)
+    assert not any(isinstance(e, HostStep) for e in made.entries)
+    np.testing.assert_allclose(made((x, w))[0], f(x, w), rtol=1e-12)
