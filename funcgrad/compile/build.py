@@ -445,7 +445,8 @@ class _Builder:
 
     def intrinsic(self, name: str, args: Sequence[Value]) -> Value:
         kind = kind_type(args[0].kind)
-        full = f"{name}.{args[0].kind}"
+        base, _, count = args[0].kind.partition("x")
+        full = f"{name}.{f'v{count}' if count else ''}{base}"
         if full not in self.module.globals:
             ir.Function(self.module, ir.FunctionType(kind, [kind] * len(args)), full)
         return Value(self.b.call(self.module.globals[full], [a.ref for a in args]), args[0].kind)
