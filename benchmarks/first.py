@@ -16,6 +16,7 @@ import tempfile
 import time
 
 from benchmarks import compiled as compiled
+from benchmarks import models as models
 from benchmarks.harness import ROWS, Row, installed
 
 LIBRARIES = ("funcgrad", "jax", "torch")

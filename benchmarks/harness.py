@@ -16,8 +16,9 @@ import numpy as np
 
 Setup = Callable[[], Callable[[], object]]
 
-LIBRARIES = ("funcgrad", "numpy", "autograd", "jax", "torch", "torch_compile")
-"""Who may take part, in the order of the table's columns. torch_compile is PyTorch's compiler, which needs a C++ compiler."""
+LIBRARIES = ("funcgrad", "numpy", "autograd", "jax", "torch", "torch_compile", "torch_last")
+"""Who may take part, in the order of the table's columns. torch_compile is PyTorch's compiler, which needs a C++ compiler;
+torch_last is PyTorch with images in its channels_last format."""
 
 
 class Absent(Exception):
@@ -50,7 +51,7 @@ class Time:
     median: float
 
 
-REST = {"torch": 0.25, "torch_compile": 0.25, "jax": 0.02}
+REST = {"torch": 0.25, "torch_compile": 0.25, "torch_last": 0.25, "jax": 0.02}
 """Seconds to wait after a library's turn: its threads go on spinning for a while, on the next one's cores."""
 
 ROWS: list[Row] = []
@@ -106,7 +107,7 @@ def installed(library: str) -> bool:
     """Whether a contestant can take part here."""
     if library == "torch_compile":
         return installed("torch") and any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "c++", "cl")))
-    return importlib.util.find_spec(library) is not None
+    return importlib.util.find_spec("torch" if library == "torch_last" else library) is not None
 
 
 def measure(entry: Row, seconds: float, rounds: int) -> dict[str, Time]:

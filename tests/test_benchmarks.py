@@ -9,6 +9,7 @@ from benchmarks import compiled as compiled
 from benchmarks import core as core
 from benchmarks import harness
 from benchmarks import loops as loops
+from benchmarks import models as models
 from benchmarks import networks as networks
 from benchmarks import products as products
 from benchmarks.__main__ import main, report, text, verdict

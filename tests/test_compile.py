@@ -319,3 +319,19 @@ def test_cheap_values_are_computed_again_rather_than_stored():
     g = lambda x: (lambda y: (y * jnp.sum(y, axis=0), y @ y.T))(jnp.exp(x) - 1)
     found = fg.jit(g)(x)
     np.testing.assert_allclose(found[1], np.expm1(x) @ np.expm1(x).T, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, w: jnp.einsum("bte,fe->tbf", x, w),
+        lambda x, w: jnp.moveaxis(x, 0, 1) @ w.T,
+        lambda x, w: jnp.tensordot(x.transpose(1, 0, 2), w, axes=((2,), (1,))),
+    ],
+)
+def test_a_factor_that_no_gemm_can_read_is_copied(f):
+    x, w = reals(3, 4, 5), reals(6, 5)
+    program = program_of(f, x, w)
+    made = Executable(program)
+    assert not any(isinstance(e, HostStep) for e in made.entries)
+    np.testing.assert_allclose(made((x, w))[0], f(x, w), rtol=1e-12)

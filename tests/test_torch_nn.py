@@ -356,3 +356,34 @@ def test_the_worked_example_trains_only_the_head():
     assert abs(mine[1] - loss) < 1e-4
     for a, b in zip((mine[0], mine[2], mine[3]), (out, grad, weight), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(4, 5), (300, 200)])  # run by NumPy, and compiled
+@pytest.mark.parametrize("name", ["gelu", "silu", "softplus", "mish", "logsigmoid"])
+def test_what_forward_computed_serves_backward_and_a_second_one(name, size):
+    x = np.random.default_rng(0).normal(size=size) * 3
+    found = []
+    for torch in (ours, theirs):
+        f = getattr(torch.nn.functional, name)
+        leaf = torch.tensor(x, requires_grad=True)
+        f(leaf).sum().backward()  # a cotangent that is one number
+        (slope,) = torch.autograd.grad((f(leaf) * torch.tensor(x)).sum(), leaf, create_graph=True)
+        (curve,) = torch.autograd.grad(slope.sum(), leaf)
+        found.append([plain(v) for v in (leaf.grad, slope, curve)])
+    for mine, other in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("layout", [False, True])
+def test_attention_in_either_layout(layout):
+    x = np.random.default_rng(0).normal(size=(3, 5, 8)).astype("f")
+    pair = [t.nn.MultiheadAttention(8, 2, batch_first=layout, add_bias_kv=not layout) for t in (theirs, ours)]
+    pair[1].load_state_dict({k: ours.tensor(v.detach().numpy()) for k, v in pair[0].state_dict().items()})
+    found = []
+    for torch, model in zip((theirs, ours), pair, strict=True):
+        t = torch.tensor(x, requires_grad=True)
+        out, weights = model(t, t, t)
+        (out * out).sum().backward()
+        found.append([plain(v) for v in (out, weights, t.grad, model.in_proj_weight.grad)])
+    for other, mine in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, other, atol=1e-5)

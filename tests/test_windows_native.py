@@ -13,7 +13,8 @@ CASES = [
     ((2, 3, 9, 11), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), ((1, 2, 40, 70), (3, 2), (2, 2), ((1, 0), (0, 2)), (1, 2)),
     ((2, 2, 8, 8), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)), ((3, 7, 5), (2, 3), (1, 1), ((0, 1), (2, 2)), (2, 1)),
     ((2, 6, 13), (3, 3), (3, 3), ((1, -1), (1, 2)), (1, 1)), ((17,), (4,), (2,), ((3, 1),), (1,)),
-    ((1, 1, 1), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1)),
+    ((1, 1, 1), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1)), ((3, 14, 44), (2, 2), (2, 2), ((0, 0),) * 2, (1, 1)),
+    ((2, 2, 7, 39), (2, 2), (2, 2), ((0, 0),) * 2, (1, 1)),
 ]  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def test_every_form_is_native_and_right(case, dtype):
         same(lambda a, b: window_scatter(a, b, largest=largest, **params), (y, x))
 
 
-@pytest.mark.parametrize("case", CASES[:3])
+@pytest.mark.parametrize("case", [*CASES[:3], *CASES[-2:]])
 def test_ties_nan_and_infinities(case):
     shape, params = settings(case)
     x = RNG.integers(0, 2, shape).astype("f")

@@ -31,8 +31,8 @@ BOOL = ir.IntType(1)
 CONTRACT = ("contract",)
 ANY_ORDER = ("contract", "reassoc")
 SHORT = 8
-"""Iterations from which an inner loop over arrays on the stack is left to the vectoriser: unrolled before it, it would become
-gathers and scatters of the loop around it."""
+"""Iterations from which an inner loop over arrays on the stack or in scratch memory is left to the vectoriser: unrolled before
+it, it would become gathers and scatters of the loop around it."""
 _lock = threading.Lock()
 _machine: list[Any] = []
 
@@ -157,7 +157,9 @@ class _Builder:
                 assigned[name] = assigned.get(name, 0) + 1
             if isinstance(node, ast.Call) and node.func.id.startswith("store_"):  # type: ignore[attr-defined]
                 self.stored.add(node.args[0].id)  # type: ignore[attr-defined]
-        self.short = any(isinstance(n, ast.Name) and n.id.startswith("stack_") for n in ast.walk(function))
+        self.short = any(
+            isinstance(n, ast.Name) and n.id.startswith(("stack_", "scratch_take")) for n in ast.walk(function)
+        )
         self.mutable = {name for name, count in assigned.items() if count > 1}
         self.domain = self.module.add_metadata([ir.MetaDataString(self.module, "kernel")])
         loaded = {n.args[0].id for n in ast.walk(function) if _is_load(n)}  # type: ignore[attr-defined]
@@ -443,7 +445,8 @@ class _Builder:
 
     def intrinsic(self, name: str, args: Sequence[Value]) -> Value:
         kind = kind_type(args[0].kind)
-        full = f"{name}.{args[0].kind}"
+        base, _, count = args[0].kind.partition("x")
+        full = f"{name}.{f'v{count}' if count else ''}{base}"
         if full not in self.module.globals:
             ir.Function(self.module, ir.FunctionType(kind, [kind] * len(args)), full)
         return Value(self.b.call(self.module.globals[full], [a.ref for a in args]), args[0].kind)

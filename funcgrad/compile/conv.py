@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from funcgrad.compile import conv_depthwise, conv_winograd, vectors
+from funcgrad.compile import conv_depthwise, conv_winograd, conv_winograd_kernel, vectors
 from funcgrad.compile import conv_text as text
 from funcgrad.compile.conv_types import Geometry, Params, RoutineStep, geometry, scratch_var, tile
 from funcgrad.core.program import Var
@@ -52,12 +52,6 @@ def _block(rows: int, images: int, fits: Callable[[int], bool]) -> int:
     return -(-rows // -(-rows // found))
 
 
-def _winograd(g: Geometry, source: Var, w: Var, target: Var, turned: bool) -> list[RoutineStep] | None:
-    first, packed, panels = packed_weights(g, w, conv_winograd.PANEL, turned)
-    found = conv_winograd.steps(g, source, packed, panels, target, turned)
-    return None if found is None else [first, *found]
-
-
 def spread(count: int, g: Geometry) -> int:
     """Numbers from one packed pixel to the next: its channels, and a few more where neighbours would share a set of the cache."""
     return count + g.lanes if count * g.size % 1024 == 0 else count
@@ -66,7 +60,7 @@ def spread(count: int, g: Geometry) -> int:
 def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
     """The steps of y = conv(x, w)."""
     if conv_winograd.fits(g, g.channels, g.outs, (g.out_height, g.out_width)):
-        found = _winograd(g, x, w, y, False)
+        found = conv_winograd.steps(g, x, w, y, False)
         if found is not None:
             return found
     panels, rows = panels_for(g.outs, g.out_width, g.lanes)
@@ -104,7 +98,7 @@ def forward(g: Geometry, x: Var, w: Var, y: Var) -> list[RoutineStep] | None:
 def backward(g: Geometry, y: Var, w: Var, x: Var) -> list[RoutineStep] | None:
     """The steps of x = conv_input(y, w)."""
     if conv_winograd.fits(g, g.outs, g.channels, (g.height, g.width)):
-        found = _winograd(g, y, w, x, True)
+        found = conv_winograd.steps(g, y, w, x, True)
         if found is not None:
             return found
     if any(s > 1 and d > 1 for s, d in zip(g.strides, g.dilation, strict=True)) or g.width < g.strides[1]:
@@ -151,6 +145,9 @@ UNITS = 16
 
 def kernel_gradient(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | None:
     """The steps of w = conv_kernel(x, y): partial sums over images, then their total in a fixed order."""
+    found = conv_winograd_kernel.steps(g, x, y, w)
+    if found is not None:
+        return found
     panels = 4 if g.outs > 2 * g.lanes else 2 if g.outs > g.lanes else 1
     panel = panels * g.lanes
     rows = tile(g.channels, 6 if panels == 4 else 12)

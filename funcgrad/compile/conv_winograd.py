@@ -27,11 +27,12 @@ MOST_TILES = 32 << 20
 ROOM = vectors.SLOT_BYTES - 4096
 
 
-def _numbers(**values: float) -> Lines:
+def numbers(**values: float) -> Lines:
+    """Vectors of one number each, by name."""
     return [f"{name} = spread_f32x16(f32({value}))" for name, value in values.items()]
 
 
-def _input_line(d: Sequence[str], t: Sequence[str], n: str) -> Lines:
+def input_line(d: Sequence[str], t: Sequence[str], n: str) -> Lines:
     """Six values along a line, transformed."""
     d0, d1, d2, d3, d4, d5 = d
     return [
@@ -63,26 +64,39 @@ def _kernel_line(g: Sequence[str], u: Sequence[str], n: str) -> Lines:
 
 # ---- the kernels' transforms ----
 
-WEIGHT_WORDS = ["pool", "channels", "chunks", "flip"]
-"""chunks: of 16 channels, a unit each for every panel; flip: 8 to read the window backwards, else 0, with `sign` -1 or 1."""
 
-
-def _kernel_tile(flipped: bool, source: str, target: tuple[str, str]) -> Lines:
-    """Transforms the window of one input channel `c` and vector `v`; `source` and `target` are the panel's first windows."""
+def _kernel_tiles(turned: bool, first: str, many: str, target: tuple[str, str]) -> Lines:
+    """Transforms the windows from channels `first` to `first` + `many` (a multiple of 16) to a panel: 16 x 16 numbers are turned
+    in registers, so that the panel's channels are lanes. `turned`: the panel is over the windows' inputs, read backwards."""
+    together = 1 if turned else LANES
+    if turned:
+        source, step = f"(c0 * outs + panel * {PANEL} + v) * 9", "9"
+    else:
+        source, step = f"((panel * {PANEL} + v) * channels + c0) * 9 + q * {LANES}", "channels * 9"
     lines = []
     for i in range(3):
         for j in range(3):
-            k = 8 - (3 * i + j) if flipped else 3 * i + j
-            lines.append(f"g{i}{j} = load_f32x16(windows, (({source}) + {k} * channels + c) * {PANEL} + v * {LANES})")
+            k = 8 - (3 * i + j) if turned else 3 * i + j
+            lines.append(f"g{i}{j} = load_f32x16(turning, (i * 9 + {k}) * {LANES})")
     for j in range(3):
         lines += _kernel_line([f"g{i}{j}" for i in range(3)], [f"t{i}{j}" for i in range(6)], f"a{j}")
     for i in range(6):
         lines += _kernel_line([f"t{i}{j}" for j in range(3)], [f"u{i}{j}" for j in range(6)], f"b{i}")
         lines += [
-            f"store_f32x16({target[0]}, (({target[1]}) + {6 * i + j} * channels + c) * {PANEL} + v * {LANES}, u{i}{j})"
+            f"store_f32x16({target[0]}, (({target[1]}) + {6 * i + j} * channels + c0 + i) * {PANEL} + v, u{i}{j})"
             for j in range(6)
         ]
-    return lines
+    return [
+        f"for part in range(quotient_of({many}, {together})):",
+        f"    c0 = {first} + part * {together}",
+        f"    for vector in range({PANEL // LANES}):",
+        f"        v = vector * {LANES}",
+        f"        for q in range({1 if turned else 9}):",
+        f"            pack_f32x16(w + ({source}) * 4, {step}, outs - panel * {PANEL} - v, {9 if turned else LANES}, "
+        f"turning + q * {LANES * LANES * 4}, {LANES}, {LANES})",
+        f"        for i in range({together}):",
+        *indented(lines, 3),
+    ]
 
 
 _KERNEL_NUMBERS = {"zero": 0.0, "one": 1.0, "quarter": 1 / 4, "sixth": 1 / 6, "twelfth": 1 / 12, "small": 1 / 24}
@@ -90,19 +104,17 @@ _PIXEL_NUMBERS = {"two": 2.0, "four": 4.0, "five": 5.0, "eight": 8.0}
 
 
 @lru_cache(maxsize=4)
-def weights(flipped: bool) -> str:
-    """Packed weights (panel, window, in, 32) transformed, (panel, 36, in, 32)."""
-    lines = _kernel_tile(flipped, "panel * 9 * channels", ("spectrum", f"panel * {POINTS} * channels"))
+def weights(turned: bool) -> str:
+    """Windows (out, in, 3, 3) transformed, (panel, 36, in, 32). A unit is 16 input channels of a panel."""
     body = [
-        *_numbers(**_KERNEL_NUMBERS),
+        "turning = scratch + 0",
+        *numbers(**_KERNEL_NUMBERS),
         "for u in range(lo, hi):",
         "    panel = quotient_of(u, chunks)",
         f"    start = remainder_of(u, chunks) * {LANES}",
-        f"    for c in range(start, min(start + {LANES}, channels)):",
-        f"        for v in range({PANEL // LANES}):",
-        *indented(lines, 3),
+        *indented(_kernel_tiles(turned, "start", str(LANES), ("spectrum", f"panel * {POINTS} * channels"))),
     ]
-    return kernel(WEIGHT_WORDS, ["windows", "spectrum"], body)
+    return kernel(["pool", "channels", "outs", "chunks"], ["w", "spectrum"], body)
 
 
 # ---- the convolution ----
@@ -120,9 +132,9 @@ def _forwards(channels: int, pointer: str, number: str) -> Lines:
     for i in range(6):
         d = [f"d{i}{j}" for j in range(6)]
         lines += [f"d{i}{j} = load_f32x16(rows_of_input, at + {i} * pitch + {j * channels})" for j in range(6)]
-        lines += _input_line(d, [f"t{i}{j}" for j in range(6)], f"a{i}")
+        lines += input_line(d, [f"t{i}{j}" for j in range(6)], f"a{i}")
     for j in range(6):
-        lines += _input_line([f"t{i}{j}" for i in range(6)], [f"v{i}{j}" for i in range(6)], f"b{j}")
+        lines += input_line([f"t{i}{j}" for i in range(6)], [f"v{i}{j}" for i in range(6)], f"b{j}")
         lines += [f"store_f32x16({pointer}, ({6 * i + j} * count + t) * {channels} + c, v{i}{j})" for i in range(6)]
     return [
         "top = first - pad_y",
@@ -194,7 +206,7 @@ def convolution(rows: int, channels: int) -> str:
     body = [
         "rows_of_input = scratch + 0", "spectrum = scratch + spectrum_at", "sums = scratch + sums_at",
         "result = scratch + result_at", "room = count + 0",
-        *_numbers(**_PIXEL_NUMBERS),
+        *numbers(**_PIXEL_NUMBERS),
         "for u in range(lo, hi):",
         *indented([
             *_BLOCK,
@@ -217,7 +229,7 @@ def transform(channels: int) -> str:
     """The tiles of all images transformed, (36, tile, channel). A unit is an image."""
     body = [
         "rows_of_input = scratch + 0",
-        *_numbers(**_PIXEL_NUMBERS),
+        *numbers(**_PIXEL_NUMBERS),
         "for u in range(lo, hi):",
         *indented(
             ["image = u + 0", "first = 0", *_forwards(channels, "spectrum", "u * block * across + ty * across + tx")]
@@ -227,16 +239,15 @@ def transform(channels: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def multiply(rows: int, channels: int, flipped: bool) -> str:
+def multiply(rows: int, channels: int, turned: bool) -> str:
     """A panel of weights, transformed in scratch memory, times every tile; `blocks`: images, `count`: their tiles together."""
     body = [
         "weight = scratch + spectrum_at", "sums = scratch + sums_at", "result = scratch + result_at",
-        *_numbers(**_KERNEL_NUMBERS, **_PIXEL_NUMBERS),
+        "turning = scratch + sums_at",
+        *numbers(**_KERNEL_NUMBERS, **_PIXEL_NUMBERS),
         "for panel in range(lo, hi):",
         *indented([
-            "for c in range(channels):",
-            f"    for v in range({PANEL // LANES}):",
-            *indented(_kernel_tile(flipped, "panel * 9 * channels", ("weight", "0")), 2),
+            *_kernel_tiles(turned, "0", "channels", ("weight", "0")),
             "for part in range(quotient_of(blocks + pad_y - 1, pad_y)):",
             *indented([
                 "start = min(part * pad_y, blocks - pad_y)",
@@ -250,7 +261,7 @@ def multiply(rows: int, channels: int, flipped: bool) -> str:
             ]),
         ]),
     ]  # fmt: skip
-    return kernel(WORDS, ["windows", "spectrum", "y"], body)
+    return kernel(WORDS, ["w", "spectrum", "y"], body)
 
 
 def fits(g: Geometry, channels: int, outs: int, window_out: tuple[int, int]) -> bool:
@@ -270,7 +281,7 @@ def fits(g: Geometry, channels: int, outs: int, window_out: tuple[int, int]) -> 
     )
 
 
-def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -> list[RoutineStep] | None:
+def steps(g: Geometry, x: Var, w: Var, y: Var, turned: bool) -> list[RoutineStep] | None:
     """The steps of y = conv(x, w), or with `turned` of what y pulls back: then x is the cotangent and g is seen from there."""
     channels, outs = (g.outs, g.channels) if turned else (g.channels, g.outs)
     height, width = (g.out_height, g.out_width) if turned else (g.height, g.width)
@@ -278,10 +289,10 @@ def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -
     pad_y, left = (2 - g.pads[0][0], 2 - g.pads[1][0]) if turned else (g.pads[0][0], g.pads[1][0])
     if min(pad_y, left) < 0:
         return None
-    across, down = -(-out_width // TILE), -(-out_height // TILE)
+    across, down, panels = -(-out_width // TILE), -(-out_height // TILE), -(-outs // PANEL)
     sizes = [channels, height, width, outs, out_height, out_width]
     if channels >= MANY:
-        found = _by_panels(g.images, sizes, across, down, panels, pad_y, left, (x, packed, y), turned)
+        found = _by_panels(g.images, sizes, across, down, panels, pad_y, left, (x, w, y), turned)
         if found is not None:
             return found
     block = _block(down, across, TILES if channels <= 128 else TILES // 2)
@@ -295,8 +306,8 @@ def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -
         return None
     chunks = -(-channels // LANES)
     spectrum = scratch_var("f32", panels * POINTS * channels * PANEL + 64)
-    words = [vectors.scratch_pool(), channels, chunks, 8 if turned else 0]
-    first = RoutineStep(weights(turned), [packed, spectrum], words, panels * chunks, [packed], [spectrum], "winograd weights",
+    words = [vectors.scratch_pool(), channels, outs, chunks]
+    first = RoutineStep(weights(turned), [w, spectrum], words, panels * chunks, [w], [spectrum], "winograd weights",
                         LANES * PANEL * POINTS / 8)  # fmt: skip
     blocks = -(-down // block)
     rows = tile(count, 14)
@@ -315,7 +326,7 @@ def steps(g: Geometry, x: Var, packed: Var, panels: int, y: Var, turned: bool) -
 def _by_panels(images: int, sizes: list[int], across: int, down: int, panels: int, pad_y: int, left: int,
                values: tuple[Var, Var, Var], turned: bool) -> list[RoutineStep] | None:  # fmt: skip
     """The steps where weights are many and tiles few: their transforms are made once, a panel of weights' by its own unit."""
-    x, packed, y = values
+    x, w, y = values
     channels, width = sizes[0], sizes[2]
     tiles = across * down
     together = max(min(64 // tiles, images), 1)
@@ -356,7 +367,7 @@ def _by_panels(images: int, sizes: list[int], across: int, down: int, panels: in
     source = multiply(rows, channels, turned)
     return [
         first,
-        RoutineStep(source, [packed, spectrum, y], words, panels, [packed, spectrum], [y], "winograd", work),
+        RoutineStep(source, [w, spectrum, y], words, panels, [w, spectrum], [y], "winograd", work),
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.compile import blas
 from funcgrad.core.lowering import Assembly, Choice, Contraction, Layout, Loop, Pointwise, Reduction, Routine, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var
@@ -140,6 +141,8 @@ def _lower(low: Lowered, eq: Equation, renamed: dict[Var, Atom]) -> None:
         or (isinstance(kernel, Contraction) and not _is_blas(eq))
         or not isinstance(kernel, (Pointwise, Reduction, Contraction, Assembly, Loop, Choice, Routine))
     )
+    if isinstance(kernel, Contraction) and not host:
+        eq = _factors(low, eq)
     if isinstance(kernel, Routine) and not host:
         inputs = tuple([_argument(low, eq, i, kernel) for i in range(len(inputs))])
         eq = Equation(eq.primitive, inputs, eq.params, eq.outputs, eq.source)
@@ -201,6 +204,19 @@ def _has_text(kernel: Pointwise, eq: Equation) -> bool:
 def _is_blas(eq: Equation) -> bool:
     dtypes = {a.type.dtype for a in (*eq.inputs, *eq.outputs)}
     return len(dtypes) == 1 and next(iter(dtypes)).char in "fd" and all(isinstance(a, Var) for a in eq.inputs)
+
+
+def _factors(low: Lowered, eq: Equation) -> Equation:
+    """A product of matrices with copies of the factors that no GEMM can read where they lie, if a copy helps."""
+    kind = f"f{8 * eq.outputs[0].type.dtype.itemsize}"
+    parts = [low.sources[a] for a in eq.inputs if isinstance(a, Var)]
+    have = [p.layout if isinstance(p.base, Var) else None for p in parts]
+    for copied in ((), (0,), (1,), (0, 1)):
+        x, y = [contiguous(eq.inputs[i].type.shape) if i in copied else have[i] for i in (0, 1)]
+        if x is not None and y is not None and blas.product(kind, x, y, eq.params["dims"]) is not None:
+            inputs = tuple([_copy(low, a, a.type) if i in copied else a for i, a in enumerate(eq.inputs)])
+            return Equation(eq.primitive, inputs, eq.params, eq.outputs, eq.source)
+    return eq
 
 
 def _lower_view(low: Lowered, eq: Equation, kernel: View) -> None:

@@ -208,6 +208,18 @@ def _merge(k: Any, kind: str, args: Sequence[Any]) -> Any:
     return ir.Constant(I64, 0)
 
 
+def _put(k: Any, kind: str, args: Sequence[Any]) -> Any:
+    """put(source, target, count): the first `count` numbers of a vector; what follows is neither read nor written."""
+    b, n, size = k.b, lanes(kind), 4 if kind[:3] == "f32" else 8
+    source, target, count = args
+    vector = vector_type(kind)
+    pointer, align, mask = vector.as_pointer(), ir.Constant(ir.IntType(32), size), _first(b, count, n)
+    nothing = ir.Constant(vector, [ir.Constant(vector.element, 0.0)] * n)
+    found = b.call(_masked(k.module, "load", kind), [b.inttoptr(source, pointer), align, mask, nothing])
+    b.call(_masked(k.module, "store", kind), [found, b.inttoptr(target, pointer), align, mask])
+    return ir.Constant(I64, 0)
+
+
 def _spread(k: Any, kind: str, args: Sequence[Any]) -> Any:
     """A vector of one number repeated."""
     b, n = k.b, lanes(kind)
@@ -231,6 +243,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "unpack": _unpack,
     "split": _split,
     "merge": _merge,
+    "put": _put,
     "spread": _spread,
     "total": _total,
 }

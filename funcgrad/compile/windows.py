@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import vectors
+from funcgrad.compile import vectors, windows_halves
 from funcgrad.compile.conv_text import indented, kernel, vector
 from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.core.program import Var
@@ -258,6 +258,9 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
     space, result = (tuple(v.type.shape[lead:]) if rank > 1 else (1, v.type.shape[0]) for v in (x, y))
     if 16 * result[1] + (space[1] + 128) * strides[1] * 8 + 4096 > vectors.SLOT_BYTES or any(a < 0 for a, _ in pads):
         return None
+    units = math.prod(x.type.shape[:lead])
+    if rank > 1 and (found := windows_halves.step(form, params, inputs, out, space, result, units)) is not None:
+        return [found]
     kind, value = (f"{d.kind}{8 * d.itemsize}" for d in (dtype, y.type.dtype))
     largest = bool(params.get("largest", True))
     if dtype.kind == "f":
@@ -280,6 +283,5 @@ def lower(form: str, params: dict[str, Any], inputs: Sequence[Var], out: Var) ->
         "spread": lambda: spread(kind, *strides), "index": lambda: index(kind, *strides, largest),
         "place": lambda: spread_places(kind, value, *strides, largest),
     }[form]()  # fmt: skip
-    units = math.prod(x.type.shape[:lead])
     work = math.prod(result) * math.prod(window) * (2.0 if form in ("place", "index") else 1.0)
     return [RoutineStep(text, [*inputs, out], words, units, list(inputs), [out], f"window_{form}", work)]

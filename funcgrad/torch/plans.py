@@ -32,6 +32,9 @@ COMPILE_FROM = 1 << 15
 COMPILE_WORK = 1 << 22
 """Multiplications of products of matrices from which they are compiled."""
 
+EXPENSIVE = 15
+"""The cost (in additions) from which an elementwise value of the forward run is kept for backward rather than computed again."""
+
 
 class Plan:
     """One operation at one combination of types. `wanted` are the numbers of the inputs whose gradients are derived."""
@@ -113,6 +116,7 @@ class _Cut:
             if isinstance(a, Var) and a in self.made:
                 self.results.setdefault(a, i)
         self.save_outputs = save_outputs
+        self.forwards = _ancestors(joint.equations, outputs)
         moving = set(joint.inputs[n_inputs:])
         late: list[Equation] = []
         for eq in joint.equations:
@@ -153,7 +157,11 @@ class _Cut:
                 self.read_inputs[v] = None
                 continue
             eq = self.made[v]
-            cheap = isinstance(eq.primitive.kernel, (Pointwise, View))
+            kernel = eq.primitive.kernel
+            cheap = isinstance(kernel, (Pointwise, View))
+            if isinstance(kernel, Pointwise) and kernel.cost >= EXPENSIVE and v not in self.results:
+                # Forward computes it anyway, and reading it costs less than doing so again: the erf of gelu.
+                cheap = id(eq) not in self.forwards
             if v in self.results and (self.save_outputs or (cut and not cheap)):
                 self.read_outputs[v] = None
             elif cut and not cheap and any(isinstance(a, Var) for a in eq.inputs):
@@ -161,6 +169,17 @@ class _Cut:
             else:
                 self.again_equations.add(id(eq))
                 stack += [a for a in eq.inputs if isinstance(a, Var)]
+
+
+def _ancestors(equations: Sequence[Equation], outputs: Sequence[Atom]) -> set[int]:
+    """The equations (by id) that the outputs are made of."""
+    needed = {a for a in outputs if isinstance(a, Var)}
+    found: set[int] = set()
+    for eq in reversed(equations):
+        if not needed.isdisjoint(eq.outputs):
+            found.add(id(eq))
+            needed.update(a for a in eq.inputs if isinstance(a, Var))
+    return found
 
 
 def _program(inputs: Sequence[Var], equations: Sequence[Equation], outputs: Sequence[Atom], of: Program) -> Program:

@@ -89,28 +89,31 @@ class MultiheadAttention(Module):
             query = query.unsqueeze(1)
             key, value = (query, query) if same else (key.unsqueeze(1), value.unsqueeze(1))
             key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-        elif self.batch_first:
+        # Learnt keys stand behind the sequence: they are for tensors that begin with it.
+        first = batched and self.batch_first and self.bias_k is None
+        if batched and self.batch_first and not first:
             query = query.transpose(0, 1)
             key, value = (query, query) if same else (key.transpose(0, 1), value.transpose(0, 1))
         if is_causal and attn_mask is None:
             raise RuntimeError("need attn_mask if specifying the is_causal hint.")
-        length, batch, _ = query.shape
+        batch, length = query.shape[:2] if first else query.shape[1::-1]
         q, k, v = self._projected(query, key, value)
         if self.bias_k is not None:
             k, v = cat([k, self.bias_k.repeat(1, batch, 1)]), cat([v, self.bias_v.repeat(1, batch, 1)])
-        heads = [x.reshape(x.shape[0], batch, self.num_heads, self.head_dim).permute(1, 2, 0, 3) for x in (q, k, v)]
+        order = (0, 2, 1, 3) if first else (1, 2, 0, 3)
+        heads = [x.reshape(*x.shape[:2], self.num_heads, self.head_dim).permute(order) for x in (q, k, v)]
         if self.add_zero_attn:
             nothing = zeros(batch, self.num_heads, 1, self.head_dim, dtype=query.dtype)
             heads = [heads[0], cat([heads[1], nothing], 2), cat([heads[2], nothing], 2)]
         mask = self._mask(attn_mask, key_padding_mask, heads, query.dtype)
         out, weights = self._attend(heads, mask, need_weights)
-        out = out.permute(2, 0, 1, 3).reshape(length, batch, self.embed_dim)
-        out = self.out_proj(out)
+        shape = (batch, length, self.embed_dim) if first else (length, batch, self.embed_dim)
+        out = self.out_proj(out.permute((0, 2, 1, 3) if first else (2, 0, 1, 3)).reshape(shape))
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)
         if not batched:
             return out.squeeze(1), None if weights is None else weights.squeeze(0)
-        return (out.transpose(0, 1) if self.batch_first else out), weights
+        return (out.transpose(0, 1) if self.batch_first and not first else out), weights
 
     def _attend(self, heads: Any, mask: Any, need_weights: bool) -> tuple[Any, Any]:
         q, k, v = heads

@@ -312,7 +312,7 @@ def alpha_dropout_step(input: Operand, rng_key: Operand, p: float, feature: bool
 
 @operation("ScaledDotProductAttentionBackward0", method=False)
 def attention_step(
-    query: Operand, key: Operand, value: Operand, mask: Operand, is_causal: bool, scale: float | None
+    query: Operand, keys: Operand, values: Operand, attn_mask: Operand, is_causal: bool, scale: float | None
 ) -> Any:
-    """softmax(query key^T * scale + mask) value over the last two dimensions; (..., T, E)."""
-    return scaled_dot_product_attention(query, key, value, mask, 0.0, is_causal, scale)
+    """softmax(query keys^T * scale + attn_mask) values over the last two dimensions; (..., T, E)."""
+    return scaled_dot_product_attention(query, keys, values, attn_mask, 0.0, is_causal, scale)
