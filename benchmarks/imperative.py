@@ -91,7 +91,7 @@ def _mlp(sizes: list[int], batch: int, compiled: bool, repeat: int = 0) -> Scrip
             optimizer.step()
             return loss
 
-        run = torch.compile(step) if compiled else step
+        run: Any = torch.compile(step) if compiled else step
         return (lambda: run.repeat(repeat, x, y)) if repeat else lambda: run(x, y)
 
     return script
