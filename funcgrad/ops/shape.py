@@ -191,6 +191,11 @@ pad: Primitive = linear(
 # ---- concatenate ----
 
 
+def _concatenate_impl(*xs: Any, axis: int) -> Any:
+    out = np.concatenate(xs, axis)
+    return out if out.flags.c_contiguous else np.ascontiguousarray(out)
+
+
 def _concatenate_type(*xs: ArrayType, axis: int) -> ArrayType:
     first = xs[0].shape
     for x in xs:
@@ -224,7 +229,7 @@ def _concatenate_batch(size: int, batched: Sequence[bool], args: Sequence[Any], 
 
 concatenate: Primitive = linear(
     "concatenate",
-    lambda *xs, axis: np.concatenate(xs, axis),
+    _concatenate_impl,
     _concatenate_type,
     _concatenate_transpose,
     _concatenate_batch,

@@ -28,19 +28,6 @@ PARTIAL = (
     "location. Please "
     "clone() the tensor before performing the operation."
 )
-_CREATED = {
-    "no_grad": "A view was created in no_grad mode and is being modified inplace with grad mode enabled.",
-    "inference": "A view was created in inference mode and is being modified inplace",
-    "function": (
-        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
-        "logic to handle "
-        "view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients."
-    ),
-}
-_INSTEAD = (
-    " This view is the output of a function that returns multiple views. Such functions do not allow the output views to be "
-    "modified inplace. You should replace the inplace operation by an out-of-place one."
-)
 
 
 def check_write(tensor: Tensor) -> None:
@@ -67,30 +54,12 @@ def _check_view(tensor: Tensor, view: Any) -> None:
     if root._node is None and root._requires_grad:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if view.creation:
-        what = f"Output {tensor._output_nr} of {_producer(tensor)} is a view and is being modified inplace."
-        if view.creation == "multi":
-            raise RuntimeError(what + _INSTEAD)
-        if view.creation == "function":
-            raise RuntimeError(
-                f"{what} {_CREATED['function']} You can fix this by cloning the output of the custom Function."
-            )
-        raise RuntimeError(
-            f"{_CREATED[view.creation]} Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify "
-            "your code by moving both the view and the inplace either both inside the no_grad block (if you don't "
-            "want the inplace "
-            "to be tracked) or both outside (if you want the inplace to be tracked)."
-        )
-
-
-def _producer(tensor: Tensor) -> str:
-    node = tensor.grad_fn
-    return "None" if node is None else node.title.split("Backward")[0]
+        view.refuse(tensor, "is being")
 
 
 def _check_expanded(array: np.ndarray) -> None:
-    for size, stride in zip(array.shape, array.strides, strict=True):
-        if size > 1 and stride == 0:
-            raise RuntimeError(SINGLE)
+    if array.size and any(n > 1 and s == 0 for n, s in zip(array.shape, array.strides, strict=True)):
+        raise RuntimeError(SINGLE)
 
 
 def check_overlap(tensor: Tensor, others: Sequence[Any]) -> None:

@@ -209,15 +209,29 @@ def _fresh(program: Program) -> tuple[bool, ...]:
 
 def runner(program: Program) -> Runner:
     """How a Program runs: as Python over NumPy, compiled, or, on tracers, through `bind`."""
-    plain = compiled_runner(program) if _is_large(program) else _python_runner(program)
+    large = _is_large(program)
+    plain = compiled_runner(program) if large else _python_runner(program)
+    if large or all(isinstance(eq.primitive.kernel, View) for eq in program.equations):
+        return lambda *values: run(program, *values) if Tracer in map(type, values) else plain(*values)
 
-    def traced_or_plain(*values: Any) -> Sequence[Any]:
-        for v in values:
-            if type(v) is Tracer:
-                return run(program, *values)
-        return plain(*values)
+    def in_order(*values: Any) -> Sequence[Any]:
+        if Tracer in map(type, values):
+            return run(program, *values)
+        outs = plain(*values)
+        for o in outs:
+            if not o.flags.c_contiguous:
+                return _ordered(outs, values)
+        return outs
 
-    return traced_or_plain
+    return in_order
+
+
+def _ordered(outs: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
+    """Results in C order if an operand is expanded: NumPy puts its axes innermost, where PyTorch keeps their order, and a user's
+    `view` must not fail for that."""
+    if any(type(v) is np.ndarray and v.size > 1 and 0 in v.strides for v in values):
+        return [np.ascontiguousarray(o) if o.ndim else o for o in outs]
+    return outs
 
 
 def _is_large(program: Program) -> bool:

@@ -49,6 +49,8 @@ class View:
             and tensor._counter.value != self.version
             and (tensor._node is not None or self.root.requires_grad)
         ):
+            if self.creation:
+                self.refuse(tensor, "its base or another view of its base has been")
             self.version = tensor._counter.value
             if self.root.requires_grad:
                 tensor._node = replay_node[0](self.root, self.steps)
@@ -56,6 +58,38 @@ class View:
                 tensor._requires_grad = True
         return tensor._node
 
+    def refuse(self, tensor: Tensor, modified: str) -> None:
+        """Raises the RuntimeError for a view that may not be written to, nor its base, while gradients are recorded."""
+        if self.creation in _MODES:
+            advice = (
+                _ADVICE.replace("no_grad block", "inference_mode block") if self.creation == "inference" else _ADVICE
+            )
+            raise RuntimeError(
+                f"A view was created in {_MODES[self.creation]} mode and {modified} modified inplace with grad "
+                f"mode enabled. {advice}"
+            )
+        producer = "None" if tensor._node is None else tensor._node.title.split("Backward")[0]
+        what = f"Output {tensor._output_nr} of {producer} is a view and {modified} modified inplace."
+        raise RuntimeError(f"{what} {_FROM_FUNCTION if self.creation == 'function' else _FROM_SPLIT}")
+
+
+_MODES = {"no_grad": "no_grad", "inference": "inference"}
+_ADVICE = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+    "moving both the view and "
+    "the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+    "the inplace to be tracked)."
+)
+_FROM_FUNCTION = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle "
+    "view+inplace would override the custom backward associated with the custom Function, leading to incorrect "
+    "gradients. You can "
+    "fix this by cloning the output of the custom Function."
+)
+_FROM_SPLIT = (
+    "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be "
+    "modified inplace. You should replace the inplace operation by an out-of-place one."
+)
 
 replay_node: list[Any] = [None]
 """Makes the node of a view anew (`AsStridedBackward0`); set by `operation.py`, whose operation it is."""

@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.torch.dtypes import Size
 from funcgrad.torch.engine import Slot, run_backward
 from funcgrad.torch.modes import state
-from funcgrad.torch.node import HookDict, RemovableHandle, edge_of
+from funcgrad.torch.node import HookDict, RemovableHandle, accumulator, edge_of
 from funcgrad.torch.tensor import Tensor, make, wrap
 
 Tensors = Tensor | Sequence[Tensor]
@@ -127,9 +127,11 @@ def _input_edge(tensor: Any) -> Any:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"expected a Tensor to differentiate by, got {type(tensor).__name__}")
     edge = edge_of(tensor)
-    if edge[0] is None:
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
-    return edge
+    if edge[0] is not None:
+        return edge
+    if tensor.requires_grad:  # a view made under no_grad says so with its base, but no operation leads to it
+        return accumulator(tensor), 0
+    raise RuntimeError("One of the differentiated Tensors does not require grad")
 
 
 def _gradient(slot: Slot, create_graph: bool) -> Tensor:

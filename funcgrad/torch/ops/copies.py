@@ -32,7 +32,7 @@ def to_copy(input: Operand, dtype: Any) -> Any:
     return convert(input, dtype.numpy)
 
 
-@operation("FillBackward0", method=False)
+@operation(lambda input, value: f"FillBackward{3 if isinstance(value, Tensor) else 2}", method=False)
 def filled(input: Operand, value: Operand) -> Any:
     """One value everywhere: the body of `fill_`."""
     return fnp.full(input.shape, 0, input.dtype) + convert(fnp.asarray(value), input.dtype)

@@ -89,6 +89,10 @@ def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor | None]]:
                 x = slice_step(x, dim, min(start, size), length, step)
             rest.append(None)
             dim += 1
+        elif isinstance(i, Tensor) and not i.ndim and i._array.dtype.kind == "b":
+            x = unsqueeze_step(x, dim)
+            rest.append(make(np.zeros(int(concrete(i, "a boolean mask")), np.int64)))
+            dim += 1
         else:
             tensor = _index_tensor(i)
             if tensor is None:

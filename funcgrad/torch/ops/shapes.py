@@ -42,6 +42,8 @@ def ints(args: tuple[Any, ...]) -> tuple[int, ...]:
 
 def permute(self: Tensor, *dims: Any) -> Tensor:
     """Dimensions in another order, as a view."""
+    if not dims:
+        raise TypeError('permute() missing 1 required positional arguments: "dims"')
     wanted = ints(dims)
     if len(wanted) != self.ndim:
         raise RuntimeError(
@@ -209,6 +211,8 @@ def select(self: Tensor, dim: int, index: int) -> Tensor:
 
 def narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`length` elements of a dimension from `start` on, as a view."""
+    if not self.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     d = wrap_dim(dim, self.ndim)
     n = self._array.shape[d]
     first = int(start)
@@ -258,9 +262,12 @@ def split_with_sizes_step(input: Operand, sizes: tuple[int, ...], dim: int) -> A
     return _split_body(input, sizes, dim)
 
 
-@operation(
-    "UnbindBackward0", view="multi", look=lambda x, dim: list(np.moveaxis(x, dim, 0)), method=False, name="unbind"
-)
+def _unbind_look(x: np.ndarray, dim: int) -> list[np.ndarray]:
+    rows = np.moveaxis(x, dim, 0)
+    return [rows[i, ...] for i in range(len(rows))]  # the dots keep an element a view
+
+
+@operation("UnbindBackward0", view="multi", look=_unbind_look, method=False, name="unbind")
 def unbind_step(input: Operand, dim: int) -> Any:
     """The slices along a dimension, each a view."""
     return [lax.index_in_dim(input, i, dim, keepdims=False) for i in range(input.shape[dim])]
@@ -272,6 +279,8 @@ def _equal_parts(n: int, size: int) -> tuple[int, ...]:
 
 def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts of one size (the last may be smaller) or of a list of sizes along a dimension, as views."""
+    if not self.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = wrap_dim(dim, self.ndim)
     n = self._array.shape[d]
     if isinstance(split_size_or_sections, int):
@@ -291,8 +300,12 @@ def chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size (the last may be smaller) along a dimension, as views."""
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    if not self.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     d = wrap_dim(dim, self.ndim)
     n = self._array.shape[d]
+    if not n:
+        return split_with_sizes_step(self, (0,) * chunks, d)
     return split_step(self, _equal_parts(n, max(-(-n // chunks), 1)), d)
 
 
@@ -355,12 +368,22 @@ def unfold_step(input: Operand, dim: int, size: int, step: int) -> Any:
 
 def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of `size` elements, `step` apart, along a dimension; their elements are the last dimension of the view."""
-    return unfold_step(self, wrap_dim(dimension, self.ndim), size, step)
+    dim = wrap_dim(dimension, self.ndim)
+    n = self._array.shape[dim] if self.ndim else 1
+    if size > n:
+        raise RuntimeError(f"maximum size for tensor at dimension {dim} is {n} but size is {size}")
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if not self.ndim:
+        return strided_step(self, (size,), (1,), 0)
+    return unfold_step(self, dim, size, step)
 
 
 def _strided_look(x: np.ndarray, size: Any, stride: Any, offset: int) -> np.ndarray:
-    flat = x.reshape(-1)[offset:]
-    return np.lib.stride_tricks.as_strided(flat, size, [s * x.itemsize for s in stride], writeable=True)
+    steps = [s * x.itemsize for s in stride]
+    return np.ndarray(size, x.dtype, x.reshape(-1).view(np.ndarray), offset * x.itemsize, steps)
 
 
 @operation(view=True, look=_strided_look, method=False, name="as_strided")
@@ -376,7 +399,21 @@ def as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None 
     """Elements of the tensor's memory by sizes, strides and offset (in elements), as a view. The tensor must be contiguous."""
     if not self.is_contiguous():
         raise RuntimeError("as_strided: the tensor must be contiguous; call .contiguous() first")
-    return strided_step(self, ints((size,)), ints((stride,)), storage_offset or 0)
+    sizes, strides, start = ints((size,)), ints((stride,)), self.storage_offset()
+    if len(sizes) != len(strides):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(strides)} and {len(sizes)}")
+    if any(s < 0 for s in strides):
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}"
+        )
+    first = 0 if storage_offset is None else storage_offset - start
+    last = first + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
+    if 0 not in sizes and (first < 0 or last >= self.numel()):
+        raise RuntimeError(
+            f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {first + start} are out of bounds for "
+            f"the {self.numel()} elements of the tensor"
+        )
+    return strided_step(self, sizes, strides, first)
 
 
 # ---- real and complex ----

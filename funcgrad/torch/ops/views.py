@@ -78,10 +78,15 @@ def reshape_copy(input: Operand, shape: tuple[int, ...]) -> Any:
     return fnp.reshape(input, shape)
 
 
-@operation(view=True, look=lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1), method=False, name="transpose")
+@operation(
+    view=True,
+    look=lambda x, dim0, dim1: np.swapaxes(x, dim0, dim1) if x.ndim else x[...],
+    method=False,
+    name="transpose",
+)
 def transpose_step(input: Operand, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged."""
-    return fnp.swapaxes(input, dim0, dim1)
+    return fnp.swapaxes(input, dim0, dim1) if input.ndim else fnp.reshape(input, ())
 
 
 @operation(view=True, look=lambda x, dims: np.transpose(x, dims), method=False, name="permute")
