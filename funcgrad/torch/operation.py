@@ -140,6 +140,8 @@ class Operation:
             return self._write(plan, arguments, tensors, arrays, target)
         if self._look is None or type(arrays[0]) is Tracer:
             outs = plan.run(*arrays)
+            if plan.aliases and not self.view:
+                outs = _own(outs, plan.aliases, arrays)
         else:
             seen = self._look(arrays[0], *arguments[1:])
             outs = seen if self.view == "multi" else (seen,)
@@ -396,6 +398,15 @@ class Operation:
                 return ("static", value) if static else ("saved", number)
             number += 0 if static else value if kind == OPERANDS else 1
         raise AssertionError(name)
+
+
+def _own(outs: Sequence[Any], aliases: Sequence[int], arrays: Sequence[Any]) -> Sequence[Any]:
+    """The outputs, those that lie in memory of others copied: what is written to the result must not show there."""
+    found = list(outs)
+    for i in aliases:
+        if type(found[i]) is np.ndarray and (found[i].base is not None or any(found[i] is a for a in arrays)):
+            found[i] = found[i].copy()
+    return found
 
 
 class OperationPlan(Plan):

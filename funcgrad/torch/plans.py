@@ -40,7 +40,7 @@ class Plan:
     """One operation at one combination of types. `wanted` are the numbers of the inputs whose gradients are derived."""
 
     __slots__ = (
-        "backward", "edges", "fresh", "joint", "keeps", "n_outputs", "out_types", "program", "pushes", "run", "saved_inputs",
+        "aliases", "backward", "edges", "fresh", "joint", "keeps", "n_outputs", "out_types", "program", "pushes", "run", "saved_inputs",
         "saved_outputs", "second", "traced", "wanted",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Plan:
         if not wanted:
             self.program = simplify(program)
             self.run = runner(self.program)
+            self.aliases = _aliases(self.program, self.n_outputs)
             self.joint = self.backward = None
             self.keeps = False
             self.fresh: tuple[bool, ...] = ()
@@ -68,6 +69,7 @@ class Plan:
         cut = _Cut(joint, len(program.inputs), self.n_outputs, save_outputs)
         self.program = cut.forward
         self.run = runner(cut.forward)
+        self.aliases = _aliases(cut.forward, self.n_outputs)
         self.saved_inputs, self.saved_outputs = cut.saved_inputs, cut.saved_outputs
         self.joint = cut.again
         self.backward = runner(cut.backward)
@@ -190,6 +192,18 @@ def _program(inputs: Sequence[Var], equations: Sequence[Equation], outputs: Sequ
     return Program(program.inputs, program.equations, program.outputs, constants, of.name)
 
 
+def _aliases(program: Program, count: int) -> tuple[int, ...]:
+    """Which of the first outputs may lie in the memory of an input or a constant: an operation that is no view copies them."""
+    made = {v: eq for eq in program.equations for v in eq.outputs}
+
+    def looks(atom: Atom) -> bool:
+        while isinstance(atom, Var) and atom in made and isinstance(made[atom].primitive.kernel, View):
+            atom = made[atom].inputs[0]
+        return isinstance(atom, Var) and atom not in made
+
+    return tuple([i for i, a in enumerate(program.outputs[:count]) if looks(a)])
+
+
 def _fresh(program: Program) -> tuple[bool, ...]:
     """Which outputs are new memory that nothing else refers to."""
     made = {v: eq for eq in program.equations for v in eq.outputs}
@@ -214,24 +228,26 @@ def runner(program: Program) -> Runner:
     if large or all(isinstance(eq.primitive.kernel, View) for eq in program.equations):
         return lambda *values: run(program, *values) if Tracer in map(type, values) else plain(*values)
 
+    keeps = all(isinstance(eq.primitive.kernel, (Pointwise, View)) for eq in program.equations)
+
     def in_order(*values: Any) -> Sequence[Any]:
         if Tracer in map(type, values):
             return run(program, *values)
         outs = plain(*values)
         for o in outs:
             if not o.flags.c_contiguous:
-                return _ordered(outs, values)
+                return _ordered(outs, values, keeps)
         return outs
 
     return in_order
 
 
-def _ordered(outs: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
-    """Results in C order if an operand is expanded: NumPy puts its axes innermost, where PyTorch keeps their order, and a user's
-    `view` must not fail for that."""
-    if any(type(v) is np.ndarray and v.size > 1 and 0 in v.strides for v in values):
-        return [np.ascontiguousarray(o) if o.ndim else o for o in outs]
-    return outs
+def _ordered(outs: Sequence[Any], values: Sequence[Any], keeps: bool) -> Sequence[Any]:
+    """Results in the order that PyTorch gives them, for a user's `view` to fit: elementwise operations keep their operands' order
+    (except that NumPy puts the axes of expanded ones innermost), all others give C order."""
+    if keeps and not any(type(v) is np.ndarray and v.size > 1 and 0 in v.strides for v in values):
+        return outs
+    return [np.ascontiguousarray(o) if o.ndim else o for o in outs]
 
 
 def _is_large(program: Program) -> bool:
