@@ -26,7 +26,7 @@ FIRST = (
     "per-example",
     "transformer",
     "GMM",
-    "ResNet-18, 8 images of 224 x 224, fine-tuning",
+    "ResNet-18 at 224, batch 8: frozen",
 )
 """How the rows begin whose first result and memory are compared."""
 WIDTHS = (52, *(20 for _ in LIBRARIES), 24, 0)

@@ -121,12 +121,12 @@ def _training(frozen: bool, last: bool) -> Script:
 
 for _name, _make in {
     "inference": _inference,
-    "fine-tuning step, frozen trunk": lambda last: _training(True, last),
+    "frozen fine-tuning": lambda last: _training(True, last),
     "training step": lambda last: _training(False, last),
 }.items():
     _peers = torch_pair(_make(False))
     row(
-        f"ResNet-18, 8 images of 224 x 224, {_name}",
+        f"ResNet-18 at 224, batch 8: {_name}",
         funcgrad=_ours(_make(False)),
         torch_last=torch_pair(_make(True))["torch"],
         **_peers,
@@ -149,7 +149,7 @@ def _encoder(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
 
 
 row(
-    "encoder of MiniLM's shape, 32 sentences of 64 tokens",
+    "MiniLM-shaped encoder, 32 sentences of 64 tokens",
     funcgrad=_ours(_encoder),
     **torch_pair(_encoder),
     flops=6 * 2.0 * 32 * 64 * (4 * 384 * 384 + 2 * 384 * 1536 + 2 * 64 * 384),

@@ -9,6 +9,7 @@ import funcgrad as fg
 from funcgrad.compile.execute import executable
 from funcgrad.core.tracing import trace_program, type_of
 from funcgrad.ops.conv import conv, conv_input, conv_kernel
+from funcgrad.ops.volumes import convolve, convolve_input
 
 RNG = np.random.default_rng(0)
 
@@ -139,3 +140,39 @@ def test_arguments_that_are_views_and_special_values():
     assert np.isnan(have[0, :, :2, :2]).all()
     assert not np.isnan(have[0, :, 2:]).any()
     assert not np.isnan(have[1:]).any()
+
+
+VOLUMES = [
+    # channels, space, outs, window, strides, padding, dilation, groups
+    (4, (5, 6, 7), 6, (3, 2, 3), (1, 1, 1), ((1, 1), (0, 1), (1, 1)), (1, 1, 1), 1),
+    (4, (7, 6, 5), 6, (2, 3, 1), (2, 1, 3), ((0, 2), (1, 0), (0, 0)), (1, 1, 1), 2),
+    (3, (9, 5, 5), 2, (3, 2, 2), (2, 1, 1), ((2, 3), (0, 0), (0, 0)), (2, 1, 2), 1),
+    (2, (4, 5, 5), 2, (1, 3, 3), (3, 2, 2), ((0, 0), (1, 1), (1, 1)), (1, 1, 1), 2),
+    (2, (8, 4, 4), 3, (2, 2, 2), (1, 1, 1), ((-1, -2), (0, 0), (0, 0)), (1, 1, 1), 1),
+    (2, (2, 4, 4), 3, (3, 2, 2), (1, 1, 1), ((0, 0), (0, 0), (0, 0)), (1, 1, 1), 1),
+]
+
+
+@pytest.mark.parametrize("case", VOLUMES)
+def test_volumes_by_images_are_what_the_rows_say(case):
+    c, space, o, window, strides, padding, dilation, groups = case
+    x, w = RNG.normal(size=(2, c, *space)), RNG.normal(size=(o, c // groups, *window))
+    params = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
+    want = conv(x, w, **params)
+    y = RNG.normal(size=want.shape)
+    for f, row, args in (
+        (lambda a, b: convolve(a, b, **params), lambda a, b: conv(a, b, **params), (x, w)),
+        (
+            lambda a, b: convolve_input(a, b, space=space, **params),
+            lambda a, b: conv_input(a, b, space=space, **params),
+            (y, w),
+        ),
+    ):
+        np.testing.assert_allclose(f(*args), row(*args), atol=1e-12)
+        if y.size and min(a for pair in padding for a in pair) >= 0:
+            made, _ = compiled(f, *args)
+            np.testing.assert_allclose(made(args)[0], row(*args), atol=1e-12)
+            ct = RNG.normal(size=row(*args).shape)
+            have, should = (fg.vjp(g, *args)[1](ct) for g in (f, row))
+            for a, b in zip(have, should, strict=True):
+                np.testing.assert_allclose(a, b, atol=1e-12)

@@ -1,8 +1,8 @@
 """Convolutions as native steps: which kernel of conv_text.py, over which blocks, with which scratch memory and packed weights.
 
 Blocks follow from the shapes alone, so the bits of a result do not depend on the number of threads. Images and lines are done
-natively (two spatial axes and one), volumes by NumPy, as are settings that no network has: negative padding, and strides together
-with dilation in the transposed direction.
+natively (two spatial axes and one; ops/volumes.py makes images of volumes), by NumPy the settings that no network has: negative
+padding, and strides together with dilation in the transposed direction.
 """
 
 from __future__ import annotations

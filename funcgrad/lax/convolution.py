@@ -12,9 +12,9 @@ from funcgrad.core.tracing import dtype_of, shape_of
 from funcgrad.lax.settings import check_precision
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops.basics import convert, reshape, transpose
-from funcgrad.ops.conv import conv as conv_row
-from funcgrad.ops.conv import conv_input, extent, out_size
+from funcgrad.ops.conv import extent, out_size
 from funcgrad.ops.shape import pad, rev
+from funcgrad.ops.volumes import convolve, convolve_input
 
 Shape = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -200,7 +200,7 @@ def conv_general_dilated(lhs: Any, rhs: Any, window_strides: Sequence[int], padd
     if any(s > 1 for s in spread):
         out = _spread_conv(x, w, strides, pads, spread, dilation, groups)
     else:
-        out = conv_row(x, w, strides=strides, padding=pads, dilation=dilation, groups=groups)
+        out = convolve(x, w, strides=strides, padding=pads, dilation=dilation, groups=groups)
     return wrap(_from(out, numbers.out_spec))
 
 
@@ -224,10 +224,10 @@ def _spread_conv(x: Any, w: Any, strides: Shape, pads: Pairs, spread: Shape, dil
         back = tuple((k - 1 - a, k - 1 - b) for k, (a, b) in zip(spans, pads, strict=True))
         if all(out):
             turned = _turned(w, groups)
-            return conv_input(x, turned, space=out, strides=spread, padding=back, dilation=dilation, groups=groups)
+            return convolve_input(x, turned, space=out, strides=spread, padding=back, dilation=dilation, groups=groups)
     zeros = (0,) * (rank + 2)
     wide = pad(x, np.zeros((), dtype_of(x)), low=zeros, high=zeros, interior=(0, 0, *(s - 1 for s in spread)))
-    return conv_row(wide, w, strides=strides, padding=pads, dilation=dilation, groups=groups)
+    return convolve(wide, w, strides=strides, padding=pads, dilation=dilation, groups=groups)
 
 
 def _turned(w: Any, groups: int) -> Any:

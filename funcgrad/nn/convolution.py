@@ -11,9 +11,9 @@ from funcgrad.core.tracing import dtype_of, shape_of
 from funcgrad.nn.axes import Shape, Size, along_channels, per_axis, with_batch, without_batch
 from funcgrad.numpy.wrapping import array_operand
 from funcgrad.ops.basics import reshape
-from funcgrad.ops.conv import conv as conv_row
-from funcgrad.ops.conv import conv_input, extent, out_space
+from funcgrad.ops.conv import extent, out_space
 from funcgrad.ops.shape import concatenate, pad, slice_
+from funcgrad.ops.volumes import convolve, convolve_input
 
 
 def _pads(function: str, padding: Any, window: Shape, strides: Shape, dilation: Shape) -> tuple[tuple[int, int], ...]:
@@ -72,7 +72,7 @@ def _conv(
                 f"{function}: the kernel of size {window} (dilated: {tuple(map(extent, window, spread))}) is larger than the "
                 f"padded input of size {tuple(n + sum(p) for n, p in zip(space, pads, strict=True))}."
             )
-    out = conv_row(x, w, strides=strides, padding=pads, dilation=spread, groups=groups)
+    out = convolve(x, w, strides=strides, padding=pads, dilation=spread, groups=groups)
     return _finish(out, bias, function, added)
 
 
@@ -122,7 +122,7 @@ def _conv_transpose(rank: int, x: Any, weight: Any, bias: Any, stride: Size, pad
     if any(n < 1 for n in out):
         raise ValueError(f"{function}: an input of size {space} would give an output of size {out}; pad less.")
     pairs = tuple((p, p - m) for p, m in zip(pads, more, strict=True))
-    found = conv_input(x, w, space=out, strides=strides, padding=pairs, dilation=spread, groups=groups)
+    found = convolve_input(x, w, space=out, strides=strides, padding=pairs, dilation=spread, groups=groups)
     return _finish(found, bias, function, added)
 
 
