@@ -15,7 +15,7 @@ from funcgrad.torch import node as nodes
 from funcgrad.torch.dtypes import from_numpy_dtype, may_write
 from funcgrad.torch.modes import state
 from funcgrad.torch.node import Node, edge_of
-from funcgrad.torch.tensor import Tensor, make, wrap
+from funcgrad.torch.tensor import Tensor, address, make, wrap
 from funcgrad.torch.views import put, replay, write_traced
 
 SINGLE = (
@@ -50,7 +50,7 @@ def check_write(tensor: Tensor) -> None:
 
 
 def _check_view(tensor: Tensor, view: Any) -> None:
-    root = view.root
+    root = view.base
     if root._node is None and root._requires_grad:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if view.creation:
@@ -63,21 +63,38 @@ def _check_expanded(array: np.ndarray) -> None:
 
 
 def check_overlap(tensor: Tensor, others: Sequence[Any]) -> None:
-    """Raises RuntimeError if an argument shares part of the memory that is written to, but not all of it."""
+    """Raises RuntimeError if an argument shares part of the memory that is written to, but not all of it. As in PyTorch, only
+    tensors without gaps are looked at."""
     target = tensor._array
     if type(target) is not np.ndarray:
         return
     for other in others:
         if isinstance(other, Tensor) and other is not tensor and other._counter is tensor._counter:
             source = other._array
-            if type(source) is not np.ndarray or (
-                source.shape == target.shape
-                and source.strides == target.strides
-                and source.__array_interface__["data"] == target.__array_interface__["data"]
+            if (
+                type(source) is not np.ndarray
+                or not source.size
+                or not target.size
+                or not _dense(source)
+                or not _dense(target)
             ):
                 continue
-            if np.shares_memory(source, target):
+            begin, start = address(target), address(source)
+            if begin == start and source.nbytes == target.nbytes:
+                if source.strides != target.strides:
+                    raise RuntimeError(PARTIAL)
+            elif begin < start + source.nbytes and start < begin + target.nbytes:
                 raise RuntimeError(PARTIAL)
+
+
+def _dense(x: np.ndarray) -> bool:
+    """Whether the elements lie without gaps or overlaps, in any order of the axes."""
+    expected = x.itemsize
+    for stride, n in sorted((s, n) for s, n in zip(x.strides, x.shape, strict=True) if n > 1):
+        if stride != expected:
+            return False
+        expected *= n
+    return True
 
 
 def check_result(tensor: Tensor, shape: tuple[int, ...], kind: np.dtype) -> None:
@@ -144,8 +161,8 @@ def rebase(tensor: Tensor, node: Node) -> None:
     if view is None or not view.tracks:
         tensor._node, tensor._output_nr, tensor._requires_grad = node, 0, True
         return
-    root = view.root
-    root._node, root._output_nr, root._requires_grad = CopySlices(root, view.steps, node), 0, True
+    base = view.base
+    base._node, base._output_nr, base._requires_grad = CopySlices(base, view.path, node), 0, True
     tensor._requires_grad = True
     tensor._node = node
     view.version = -1

@@ -40,9 +40,23 @@ class Plan:
     """One operation at one combination of types. `wanted` are the numbers of the inputs whose gradients are derived."""
 
     __slots__ = (
-        "aliases", "backward", "edges", "fresh", "joint", "keeps", "n_outputs", "out_types", "program", "pushes", "run", "saved_inputs",
-        "saved_outputs", "second", "traced", "wanted",
-    )  # fmt: skip
+        "aliases",
+        "backward",
+        "edges",
+        "fresh",
+        "joint",
+        "keeps",
+        "n_outputs",
+        "out_types",
+        "program",
+        "pushes",
+        "run",
+        "saved_inputs",
+        "saved_outputs",
+        "second",
+        "traced",
+        "wanted",
+    )
 
     def __init__(self, program: Program, wanted: tuple[int, ...], save_outputs: bool):
         self.wanted = wanted

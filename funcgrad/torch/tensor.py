@@ -297,10 +297,11 @@ class Tensor(metaclass=TensorMeta):
     @property
     def _base(self) -> Tensor | None:
         view = self._view
-        return view.root if view is not None and view.tracks else None
+        return view.base if view is not None and view.tracks else None
 
     def _is_view(self) -> bool:
-        return self._view is not None and self._view.tracks
+        view = self._view
+        return view is not None and view.shown
 
     # ---- conversions that need no operation ----
 

@@ -27,33 +27,47 @@ Step = tuple[Any, tuple[Any, ...]]
 
 
 class View:
-    """How a tensor looks into `root`. `tracks`: whether gradients know (not after `detach()`).
+    """How a tensor looks into the memory of `root`, by `steps`. `tracks`: whether gradients know (not of what `detach()` gives).
 
+    base, path: the tensor whose history the view follows, and the steps from there: `root`, or the detached tensor that it is
+    a view of.
     creation: "" or why it may not be written to while gradients are recorded: "no_grad", "inference", "multi", "function".
-    version: the version of the root that the view's own node belongs to.
+    version: the version of the root that the view's own node belongs to. shown: whether it says that it is a view, as what
+    `detach()` gives does not.
     """
 
-    __slots__ = ("creation", "root", "steps", "tracks", "version")
+    __slots__ = ("base", "creation", "path", "root", "shown", "steps", "tracks", "version")
 
-    def __init__(self, root: Tensor, steps: tuple[Step, ...], tracks: bool, creation: str, version: int):
+    def __init__(
+        self,
+        root: Tensor,
+        steps: tuple[Step, ...],
+        tracks: bool,
+        creation: str,
+        version: int,
+        base: Tensor,
+        path: tuple[Step, ...],
+    ):
         self.root, self.steps, self.tracks, self.creation, self.version = root, steps, tracks, creation, version
+        self.base, self.path = base, path
+        self.shown = tracks or not steps[-1][0].is_alias
 
     def tracked(self) -> bool:
         """Whether the view requires grad because its root does."""
-        return self.tracks and self.root.requires_grad
+        return self.tracks and self.base.requires_grad
 
     def history(self, tensor: Tensor) -> Any:
         """The node of the view: a new one from the root's history if the memory was written to since."""
         if (
             self.tracks
             and tensor._counter.value != self.version
-            and (tensor._node is not None or self.root.requires_grad)
+            and (tensor._node is not None or self.base.requires_grad)
         ):
             if self.creation:
                 self.refuse(tensor, "its base or another view of its base has been")
             self.version = tensor._counter.value
-            if self.root.requires_grad:
-                tensor._node = replay_node[0](self.root, self.steps)
+            if self.base.requires_grad:
+                tensor._node = replay_node[0](self.base, self.path)
                 tensor._output_nr = 0
                 tensor._requires_grad = True
         return tensor._node
@@ -100,21 +114,17 @@ def set_view(result: Tensor, source: Tensor, operation: Operation, arguments: tu
     """Makes `result` a view of `source`: they share memory and version counter."""
     known = source._view
     counter = source._counter
-    if known is None:
-        root, steps = source, ((operation, arguments),)
-    else:
-        root, steps = known.root, (*known.steps, (operation, arguments))
-        tracks = tracks and known.tracks
-        if not tracks and known.tracks and operation.is_alias:
-            tracks = False
-        creation = creation or known.creation
-        if operation.is_alias:
-            creation = ""
+    step: Step = (operation, arguments)
+    root, steps = (source, (step,)) if known is None else (known.root, (*known.steps, step))
+    base, path = source, (step,)
+    if known is not None and known.tracks:
+        base, path = known.base, (*known.path, step)
+        creation = "" if operation.is_alias else creation or known.creation
     if not creation and tracks:
         creation = "" if state.grad else "inference" if state.inference else "no_grad"
     result._counter = counter
     result._inference = source._inference
-    result._view = View(root, steps, tracks, creation, counter.value)
+    result._view = View(root, steps, tracks, creation, counter.value, base, path)
     if type(result._array) is Tracer or state.functional or state.recorder is not None:
         aliases(root).add(result)
 

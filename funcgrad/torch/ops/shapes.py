@@ -12,6 +12,7 @@ import funcgrad.numpy as fnp
 from funcgrad import lax
 from funcgrad.torch.inplace import check_write
 from funcgrad.torch.modes import state
+from funcgrad.torch.node import node_class
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.ops.copies import clone
 from funcgrad.torch.ops.views import (
@@ -496,15 +497,30 @@ def _set_data(self: Tensor, value: Tensor) -> None:
         self._view = None
 
 
+_TURNED = {
+    "TBackward0": "TBackward1",
+    "TransposeBackward0": "TransposeBackward1",
+    "UnsqueezeBackward0": "UnsqueezeBackward1",
+    "SqueezeBackward0": "SqueezeBackward3",
+    "SqueezeBackward1": "SqueezeBackward4",
+    "SqueezeBackward2": "SqueezeBackward5",
+}
+"""The nodes of views, and those of their in-place forms."""
+
+
 def _turned(self: Tensor, made: Tensor) -> Tensor:
     """Makes the tensor what a view of it is: the in-place forms of reordering."""
+    node: Any = made.grad_fn
+    if node is not None:
+        node.__class__ = node_class(_TURNED.get(node.title, node.title))
+        self._node, self._output_nr = node, made._output_nr
     before = self._array
+    self._array = made._array
     if self._view is not None:
-        self._array, self._node, self._output_nr, self._view = made._array, made.grad_fn, made._output_nr, made._view
-    else:
-        self._array = made._array
-        if made.grad_fn is not None:
-            self._node, self._output_nr = made._node, made._output_nr
+        # Under no_grad too the tensor stays the view that it was, with a step more; its node is made anew when asked for.
+        old, self._view = self._view, made._view
+        self._view.creation, self._view.shown, self._view.tracks = old.creation, old.shown, old.tracks
+        self._view.version = -1 if node is None else self._counter.value + 1
     del before
     self._counter.value += 1
     return self
