@@ -14,7 +14,7 @@ from funcgrad.core.tracing import Tracer, user_source
 from funcgrad.torch import node as nodes
 from funcgrad.torch.dtypes import from_numpy_dtype, may_write
 from funcgrad.torch.modes import state
-from funcgrad.torch.node import Node, edge_of
+from funcgrad.torch.node import FREED, Node, edge_of
 from funcgrad.torch.tensor import Tensor, address, make, wrap
 from funcgrad.torch.views import put, replay, write_traced
 
@@ -51,7 +51,7 @@ def check_write(tensor: Tensor) -> None:
 
 def _check_view(tensor: Tensor, view: Any) -> None:
     root = view.base
-    if root._node is None and root._requires_grad:
+    if root._node is None and (root._requires_grad or tensor.requires_grad):
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if view.creation:
         view.refuse(tensor, "is being")
@@ -176,13 +176,15 @@ class CopySlices(Node):
 
     def __init__(self, root: Tensor, steps: Any, inner: Node):
         Node.__init__(self)
-        self.steps, self.inner = steps, inner
+        self.steps, self.inner, self.freed = steps, inner, False
         self.source = inner.source
         self.next_functions = (edge_of(root), *inner.next_functions[1:])
         self.out_types = (root._array,)
 
     def run(self, grads: list[Any]) -> tuple[Sequence[Any], Sequence[bool]]:
         grad = grads[0]
+        if self.freed:
+            raise RuntimeError(FREED)
         if grad is None:
             return [None] * len(self.next_functions), (False,) * len(self.next_functions)
         if type(grad) is Tracer:
@@ -199,6 +201,8 @@ class CopySlices(Node):
 
     def run_tensors(self, grads: list[Tensor | None]) -> Sequence[Tensor | None]:
         grad = grads[0]
+        if self.freed:
+            raise RuntimeError(FREED)
         if grad is None:
             return [None] * len(self.next_functions)
         if not state.grad:
@@ -214,4 +218,5 @@ class CopySlices(Node):
         return [whole, *inner[1:]]
 
     def release(self) -> None:
+        self.freed = True
         self.inner.release()

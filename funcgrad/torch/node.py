@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.core.tracing import Tracer
+from funcgrad.torch.broadcast import check_output
 from funcgrad.torch.modes import state
 from funcgrad.torch.saved import Saved
 from funcgrad.torch.tensor import Tensor, make, wrap
@@ -179,6 +180,8 @@ class AccumulateGrad(Node):
         elif type(known._array) is Tracer or type(array) is Tracer or known.requires_grad:
             add_to_grad[0](known, array)
         else:
+            if known._array.shape != array.shape:  # of a leaf turned in place between two backward passes
+                check_output(known._array.shape, [known._array.shape, array.shape])
             np.add(known._array, array, out=known._array, casting="unsafe")
             known._counter.value += 1
         hooks = variable._post_hooks
@@ -261,7 +264,8 @@ class OperationNode(Node):
         return self._spread(self.operation.second(self.plan)(*values, *cts))
 
     def release(self) -> None:
-        if self.plan.keeps:
+        # Numbers are not freed: what needs no tensor can be run again.
+        if self.plan.keeps and (self.private or any(type(s) is Saved for s in self.saved or ())):
             self.saved = None
             self.private = ()
 

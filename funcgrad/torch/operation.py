@@ -22,6 +22,7 @@ from funcgrad.core.tracing import Tracer, run, trace_program, type_of, user_sour
 from funcgrad.core.types import SCALAR_TYPES, array_type
 from funcgrad.ops.basics import convert
 from funcgrad.torch import dtypes, views
+from funcgrad.torch.broadcast import check_broadcast
 from funcgrad.torch.inplace import check_overlap, check_result, check_write, rebase, store
 from funcgrad.torch.modes import state
 from funcgrad.torch.node import NO_EDGE, OperationNode, edge_of, node_class
@@ -459,19 +460,6 @@ def _with_operands(body: Callable[..., Any], count: int) -> Callable[..., Any]:
     ]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return body
-
-
-def check_broadcast(shapes: Sequence[tuple[int, ...]]) -> None:
-    """Raises RuntimeError, as PyTorch does, for shapes that do not broadcast."""
-    rank = max([len(s) for s in shapes], default=0)
-    sizes = [1] * rank
-    for shape in shapes:
-        for i, n in enumerate(shape, rank - len(shape)):
-            if n != 1 and sizes[i] not in (1, n):
-                raise RuntimeError(
-                    f"The size of tensor a ({sizes[i]}) must match the size of tensor b ({n}) at non-singleton dimension {i}"
-                )
-            sizes[i] = sizes[i] if n == 1 else n
 
 
 push_tangents: list[Callable[..., None]] = []

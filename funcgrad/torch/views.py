@@ -66,10 +66,9 @@ class View:
             if self.creation:
                 self.refuse(tensor, "its base or another view of its base has been")
             self.version = tensor._counter.value
-            if self.base.requires_grad:
-                tensor._node = replay_node[0](self.base, self.path)
-                tensor._output_nr = 0
-                tensor._requires_grad = True
+            tensor._node = replay_node[0](self.base, self.path)
+            tensor._output_nr = 0
+            tensor._requires_grad = True
         return tensor._node
 
     def refuse(self, tensor: Tensor, modified: str) -> None:

@@ -13,7 +13,8 @@ from funcgrad.core.tracing import type_of
 from funcgrad.ops.basics import convert
 from funcgrad.scipy import special
 from funcgrad.torch import dtypes
-from funcgrad.torch.operation import Operand, TensorOrNumber, check_broadcast, operation
+from funcgrad.torch.broadcast import check_broadcast
+from funcgrad.torch.operation import Operand, TensorOrNumber, operation
 from funcgrad.torch.ops.promotion import as_dtype, floating, supported, together
 from funcgrad.torch.tensor import Tensor
 

@@ -72,6 +72,12 @@ def view_step(input: Operand, shape: tuple[int, ...]) -> Any:
     return fnp.reshape(input, shape)
 
 
+@operation("ReshapeAliasBackward0", view=True, look=lambda x, shape: np.reshape(x, shape), method=False)
+def reshape_alias(input: Operand, shape: tuple[int, ...]) -> Any:
+    """`view` as `reshape` does it where elements do not lie one after the other."""
+    return fnp.reshape(input, shape)
+
+
 @operation("UnsafeViewBackward0", method=False, name="reshape_copy")
 def reshape_copy(input: Operand, shape: tuple[int, ...]) -> Any:
     """Another shape, in new memory."""
@@ -159,7 +165,7 @@ def reshape(self: Tensor, *shape: Any) -> Tensor:
     array = self._array
     if type(array) is np.ndarray and array.size and not np.may_share_memory(array.reshape(wanted), array):
         return reshape_copy(self, wanted)
-    return view_step(self, wanted)
+    return view_step(self, wanted) if self.is_contiguous() else reshape_alias(self, wanted)
 
 
 def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
