@@ -69,6 +69,13 @@ BINARY = {
     # Batches are folded there, with a write in place that shows in the version.
     "matmul": lambda t, x, y: x @ y if x.dim() == 2 and y.dim() < 3 else x + y,
 }
+
+
+def inner(x):
+    """A view of a tensor: only PyTorch lets a tensor with views and gradients change its own shape."""
+    return x.view_as(x)
+
+
 WRITES = {
     "add_": lambda t, x: x.add_(1),
     "mul_": lambda t, x: x.mul_(0.5),
@@ -82,9 +89,9 @@ WRITES = {
     "x[x > 0] = 1": lambda t, x: x.__setitem__(x > 0, 1.0),
     "data": lambda t, x: x.data.mul_(0.5),
     "detached": lambda t, x: x.detach().add_(1),
-    "t_": lambda t, x: x.t_(),
-    "unsqueeze_": lambda t, x: x.unsqueeze_(0),
-    "squeeze_": lambda t, x: x.squeeze_(),
+    "t_": lambda t, x: inner(x).t_(),
+    "unsqueeze_": lambda t, x: inner(x).unsqueeze_(0),
+    "squeeze_": lambda t, x: inner(x).squeeze_(),
 }
 WRITES_TWO = {
     "add_": lambda t, x, y: x.add_(y),

@@ -16,7 +16,7 @@ from funcgrad.torch.dtypes import from_numpy_dtype, may_write
 from funcgrad.torch.modes import state
 from funcgrad.torch.node import FREED, Node, edge_of
 from funcgrad.torch.tensor import Tensor, address, make, wrap
-from funcgrad.torch.views import put, replay, write_traced
+from funcgrad.torch.views import put, replay, set_history, write_traced
 
 SINGLE = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
@@ -30,8 +30,9 @@ PARTIAL = (
 )
 
 
-def check_write(tensor: Tensor) -> None:
-    """Raises RuntimeError if the tensor may not be written to now. Nothing has been changed then."""
+def check_write(tensor: Tensor, elements: bool = True) -> None:
+    """Raises RuntimeError if the tensor may not be written to now (its elements, or only its shape). Nothing has been changed
+    then."""
     if tensor._inference and not state.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
@@ -45,7 +46,7 @@ def check_write(tensor: Tensor) -> None:
         elif tensor._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     array = tensor._array
-    if type(array) is np.ndarray and 0 in array.strides:
+    if elements and type(array) is np.ndarray and 0 in array.strides:
         _check_expanded(array)
 
 
@@ -109,8 +110,8 @@ def check_result(tensor: Tensor, shape: tuple[int, ...], kind: np.dtype) -> None
         )
 
 
-def store(tensor: Tensor, value: Any) -> None:
-    """Writes a value into the memory of a tensor and counts it."""
+def store(tensor: Tensor, value: Any, checked: bool = False) -> None:
+    """Writes a value into the memory of a tensor and counts it. `checked`: by `check_write`."""
     recorder = state.recorder
     if recorder is not None:
         recorder.note_write(tensor)
@@ -123,7 +124,7 @@ def store(tensor: Tensor, value: Any) -> None:
             tensor, value if type(value) is Tracer else np.array(np.broadcast_to(value, array.shape), array.dtype)
         )
     else:
-        if 0 in array.strides:
+        if not checked and 0 in array.strides:
             _check_expanded(array)
         np.copyto(array, value, casting="unsafe")
     counted(tensor)
@@ -159,14 +160,16 @@ def rebase(tensor: Tensor, node: Node) -> None:
     """Makes `node` the history of a tensor that has just been written to; of its root too if it is a view."""
     view = tensor._view
     if view is None or not view.tracks:
-        tensor._node, tensor._output_nr, tensor._requires_grad = node, 0, True
+        set_history(tensor, node)
         return
-    base = view.base
-    base._node, base._output_nr, base._requires_grad = CopySlices(base, view.path, node), 0, True
+    set_history(view.base, CopySlices(view.base, view.path, node))
     tensor._requires_grad = True
-    tensor._node = node
+    # Its node is made anew from the base's: at once if somebody waits for its gradient, else when it is asked for.
     view.version = -1
-    """The next look at its grad_fn makes it anew from the root's."""
+    if tensor._retains:
+        view.history(tensor)
+    else:
+        tensor._node = node
 
 
 class CopySlices(Node):

@@ -336,7 +336,7 @@ class Operation:
                 self, plan, [_dual_copy(target, before), *tensors[1:]], [before._array, *arrays[1:]], [moved]
             )
             target._tangent = moved._tangent
-        store(target, value)
+        store(target, value, checked=True)
         if node is not None:
             if plan.saved_outputs:
                 node.saved += [Saved(target, i) for i in plan.saved_outputs]
@@ -546,9 +546,10 @@ def _inplace_function(made: Operation) -> Callable[..., Any]:
     return function
 
 
-def write_in_place(made: Operation, target: Tensor, arguments: Sequence[Any]) -> Tensor:
-    """Runs an operation and writes the result into its first argument."""
-    check_write(target)
+def write_in_place(made: Operation, target: Tensor, arguments: Sequence[Any], uniform: bool = False) -> Tensor:
+    """Runs an operation and writes the result into its first argument. One that is `uniform`, the same number everywhere, may go
+    where several elements share memory."""
+    check_write(target, not uniform)
     return made.call(arguments, target)
 
 

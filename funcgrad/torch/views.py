@@ -66,9 +66,7 @@ class View:
             if self.creation:
                 self.refuse(tensor, "its base or another view of its base has been")
             self.version = tensor._counter.value
-            tensor._node = replay_node[0](self.base, self.path)
-            tensor._output_nr = 0
-            tensor._requires_grad = True
+            set_history(tensor, replay_node[0](self.base, self.path))
         return tensor._node
 
     def refuse(self, tensor: Tensor, modified: str) -> None:
@@ -84,6 +82,16 @@ class View:
         producer = "None" if tensor._node is None else tensor._node.title.split("Backward")[0]
         what = f"Output {tensor._output_nr} of {producer} is a view and {modified} modified inplace."
         raise RuntimeError(f"{what} {_FROM_FUNCTION if self.creation == 'function' else _FROM_SPLIT}")
+
+
+def set_history(tensor: Tensor, node: Any) -> None:
+    """Gives a tensor another history. What `retain_grad` asked for moves along; hooks stay where they were."""
+    old: Any = tensor._node
+    if tensor._retains and old is not None and old.retained is not None:
+        reference = old.retained.pop(tensor._output_nr, None)
+        if reference is not None:
+            node.retain(0, reference)
+    tensor._node, tensor._output_nr, tensor._requires_grad = node, 0, True
 
 
 _MODES = {"no_grad": "no_grad", "inference": "inference"}

@@ -14,7 +14,16 @@ from funcgrad.torch.operation import Operand, operation, write_in_place
 from funcgrad.torch.tensor import Tensor, concrete, make
 
 
-@operation(look=lambda x, memory_format: np.array(x, order="K"))
+def _clone_look(x: np.ndarray, memory_format: Any) -> np.ndarray:
+    if memory_format is dtypes.channels_last and x.ndim == 4:
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    if memory_format is dtypes.channels_last_3d and x.ndim == 5:
+        return np.ascontiguousarray(x.transpose(0, 2, 3, 4, 1)).transpose(0, 4, 1, 2, 3)
+    keeps = memory_format in (None, dtypes.preserve_format) and not (x.size > 1 and 0 in x.strides)
+    return np.array(x, order="K" if keeps else "C")
+
+
+@operation(look=_clone_look)
 def clone(input: Operand, *, memory_format: Any = None) -> Any:
     """A copy that gradients flow through."""
     return input
@@ -64,12 +73,12 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Writes one value everywhere."""
-    return write_in_place(filled.operation, self, [self, value])
+    return write_in_place(filled.operation, self, [self, value], uniform=True)
 
 
 def zero_(self: Tensor) -> Tensor:
     """Writes zeros everywhere."""
-    return write_in_place(zeroed.operation, self, [self])
+    return write_in_place(zeroed.operation, self, [self], uniform=True)
 
 
 def as_dtype(self: Tensor, kind: dtypes.dtype) -> Tensor:

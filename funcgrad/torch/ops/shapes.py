@@ -528,7 +528,7 @@ def _turned(self: Tensor, made: Tensor) -> Tensor:
 
 def _inplace(function: Any) -> Any:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_write(self)
+        check_write(self, elements=False)
         return _turned(self, function(self, *args, **kwargs))
 
     method.__name__ = function.__name__ + "_"
