@@ -86,6 +86,7 @@ class _Emitter:
         self.scopes: dict[str, dict[Any, str]] = {"top": {}, "row": {}, "loop": {}}
         self.count = 0
         self.reload: set[Var] = set()
+        self.lodgers: dict[Var, Var] = {}
         self.inner: frozenset[int] = frozenset()
         self.indices: dict[int, str] = {}
         self.kept: list[list[int]] = []
@@ -144,6 +145,7 @@ class _Emitter:
 
     def target(self, v: Var) -> Access:
         """Where a stored value goes."""
+        v = self.lodgers.get(v, v)
         base, layout = self.low.targets.get(v, (v, None))
         if layout is None:
             layout = self.low.sources[v].layout
@@ -352,6 +354,7 @@ class _Emitter:
 
     def spill(self) -> None:
         """Stores the expensive values that more than one pass needs."""
+        wanted_elsewhere = list(self.k.stored)
         self.cost_of = {eq.outputs[0]: _cost(eq) for eq in self.k.members}
         passes: dict[Var, set[int]] = {v: set() for v in self.made}
         for eq in reversed(self.k.members):
@@ -362,6 +365,8 @@ class _Emitter:
                 if v in self.k.stored:
                     passes[v].add(self.phase[v])
                 if len(passes[v]) > 1 and self.cost_of[v] >= EXPENSIVE and span(self.k.axes[v]) & self.inner:
+                    if v not in self.k.stored:
+                        self.lodge(v, max(passes[v]), wanted_elsewhere)
                     self.k.stored.setdefault(v)
                     passes[v] = {self.phase[v]}
                 wanted = passes[v]
@@ -369,6 +374,15 @@ class _Emitter:
                 what = self.source(eq, i)
                 if isinstance(what, Var) and not self.is_fold(self.made[what]):
                     passes[what] |= wanted
+
+    def lodge(self, v: Var, last: int, results: Sequence[Var]) -> None:
+        """Lets a spilled value live where a result will be, if each element's last reader is what writes the result there."""
+        there = [r for r in results if self.phase[r] == last and span(self.k.axes[r]) & self.inner]
+        if len(there) != 1 or there[0] in self.lodgers.values() or self.is_fold(self.made[there[0]]):
+            return
+        mine, its = self.target(v), self.target(there[0])
+        if mine.dtype == its.dtype and mine.strides == its.strides:
+            self.lodgers[v] = there[0]
 
     def fold_columns(self) -> list[str]:
         """Reductions that keep the last dimension: their results are arrays, the innermost loop runs along these."""

@@ -218,7 +218,8 @@ def _kernel(k: Kernel, low: Lowered) -> NativeStep:
         places.setdefault(a.base, set()).add((a.offset, a.strides))
     return NativeStep(
         made.text, [(a.base, a.offset * a.dtype.itemsize) for a in made.pointers], bits(made.words), made.units, grain,
-        [b for b in bases if b not in written], list(written), _label(k), made.work * made.units,
+        [b for b in bases if b not in written], [b for b in dict.fromkeys(bases) if b in written], _label(k),
+        made.work * made.units,
         places if k.reduced is None else None,
     )  # fmt: skip
 

@@ -39,7 +39,7 @@ def softmax(x: Any, axes: Axes) -> Any:
 
     def value(x: Any) -> list[Any]:
         _, raised, total = lowered(x, axes)
-        return [raised / total]
+        return [raised * (1.0 / total)]
 
     def back(residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
         (y,), (ct,) = residuals, cts
