@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile.joining import joined
+from funcgrad.compile.long_products import in_parts
 from funcgrad.core.lowering import Contraction, Inline, Pointwise, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, has_effect
@@ -160,6 +161,10 @@ class _Rewriter:
             return None
         x = inputs[0]
         kernel = primitive.kernel
+        if isinstance(kernel, Contraction):
+            return in_parts(
+                x, inputs[1], params["dims"], lambda p, atoms, how: self.emit(p, atoms, how, None, region)[0]
+            )
         if isinstance(kernel, View):
             return self._view(primitive, x, params, like, region)
         if not isinstance(kernel, Pointwise) or like is None:
