@@ -32,6 +32,8 @@ from funcgrad.core.program import Atom, Equation, Literal, Var
 
 BAKED = frozenset([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 4.0])
 """Numbers that stand in the text; others are words of the table, so that kernels differ by them no more than by sizes."""
+LINE = 128
+"""Bytes that threads keep apart: two lines of the cache, which come in pairs."""
 EXPENSIVE = 10
 """The cost from which a value needed in two passes over a row is stored rather than computed again."""
 
@@ -420,6 +422,9 @@ class _Emitter:
         if outer:
             self.out.units = math.prod(map(self.size, outer))
             self.out.work = self.cost * elements * self.size(last)
+            # The results are added to in memory: two threads must not do so in one line of the cache.
+            narrowest = min(self.target(v).dtype.itemsize for v in self.k.stored)
+            self.out.multiple = -(-LINE // max(self.size(last) * narrowest, 1))
             return block("for i in range(lo, hi):", [*whole, *lines])
         self.out.units, self.out.work, self.out.multiple = self.size(last), self.cost * elements, 64
         return lines

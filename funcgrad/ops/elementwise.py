@@ -210,7 +210,7 @@ mul: Primitive = elementwise(
 div: Primitive = elementwise(
     "div",
     np.true_divide,
-    [lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * (ans / y)],
+    [lambda g, ans, x, y: g / y, lambda g, ans, x, y: -((g / y) * ans)],
     reals(0.5, 2.0, 2, cplx=True),
     text=infix("/"),
     kernel=Pointwise("{0} / {1}", cost=4),
