@@ -16,7 +16,7 @@ from funcgrad.core.array import wrap
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import is_inexact
 from funcgrad.ops.basics import reshape
-from funcgrad.ops.shape import slice_axis
+from funcgrad.ops.shape import concatenate, slice_axis
 
 Fun = Callable[..., Any]
 
@@ -52,13 +52,15 @@ def _by_columns(fun: Fun, picked: tuple[Any, ...], leaves: Sequence[Any], in_tre
     return outs, out_tree, blocks, aux
 
 
-def _by_rows(
-    fun: Fun, picked: tuple[Any, ...], leaves: Sequence[Any], name: str, has_aux: bool, holomorphic: bool
-) -> Any:
+def _by_rows(fun: Fun, picked: tuple[Any, ...], name: str, has_aux: bool, holomorphic: bool, chunk: int | None) -> Any:
     value, pull, *aux = vjp(fun, *picked, has_aux=has_aux)
     outs, out_tree = tree.flatten(value)
     _check_output(outs, name, holomorphic)
-    image = vmap(pull)(tree.unflatten(out_tree, _basis(outs)))
+    basis = _basis(outs)
+    total = sum(type_of(o).size for o in outs)
+    starts = range(0, total, chunk or max(total, 1)) or range(1)
+    parts = [vmap(pull)(tree.unflatten(out_tree, [b[s : s + starts.step] for b in basis])) for s in starts]
+    image = parts[0] if len(parts) == 1 else tree.map(lambda *rows: concatenate(*rows, axis=0), *parts)
     by_leaf = [_cut(m, outs, 0) for m in tree.leaves(image)]
     return outs, out_tree, [list(row) for row in zip(*by_leaf, strict=True)], aux
 
@@ -74,7 +76,13 @@ def _check_output(outs: Sequence[Any], name: str, holomorphic: bool) -> None:
 
 
 def _jacobian(
-    fun: Fun, argnums: int | Sequence[int], has_aux: bool, holomorphic: bool, allow_int: bool, mode: str
+    fun: Fun,
+    argnums: int | Sequence[int],
+    has_aux: bool,
+    holomorphic: bool,
+    allow_int: bool,
+    mode: str,
+    chunk: int | None = None,
 ) -> Fun:
     name = function_name(fun)
 
@@ -97,7 +105,7 @@ def _jacobian(
         if mode == "jacfwd":
             outs, out_tree, blocks, aux = _by_columns(of_chosen, picked, leaves, in_tree, has_aux)
         else:
-            outs, out_tree, blocks, aux = _by_rows(of_chosen, picked, leaves, name, has_aux, holomorphic)
+            outs, out_tree, blocks, aux = _by_rows(of_chosen, picked, name, has_aux, holomorphic, chunk)
         shapes = [type_of(leaf).shape for leaf in leaves]
         rows = [
             [wrap(reshape(b, shape=(*type_of(o).shape, *s))) for b, s in zip(row, shapes, strict=True)]
@@ -131,3 +139,8 @@ def hessian(fun: Fun, argnums: int | Sequence[int] = 0, has_aux: bool = False, h
     With `has_aux` it returns `(hessian, aux)`.
     """
     return jacfwd(jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
+
+
+def jacrev_in_chunks(fun: Fun, argnums: int | Sequence[int], has_aux: bool, chunk: int | None) -> Fun:
+    """As `jacrev`, `chunk` rows at a time, so that less memory is needed; None: all rows together."""
+    return _jacobian(fun, argnums, has_aux, False, False, "jacrev", chunk)

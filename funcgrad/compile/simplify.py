@@ -24,9 +24,10 @@ FOLD_LIMIT = 4096
 """Elements up to which constants are computed at compile time."""
 
 
-def simplify(program: Program) -> Program:
-    """The Program with everything done that needs no knowledge of loops. Types of inputs and outputs stay."""
-    rewriter = _Rewriter()
+def simplify(program: Program, transformable: bool = False) -> Program:
+    """The Program with everything done that needs no knowledge of loops. Types of inputs and outputs stay. A `transformable`
+    result has only primitives with rules; else some take part that can only be run."""
+    rewriter = _Rewriter(transformable)
     env: dict[Var, Atom] = {v: v for v in program.inputs}
     for var, value in program.constants:
         env[var] = rewriter.constant(var, value)
@@ -35,7 +36,8 @@ def simplify(program: Program) -> Program:
 
 
 class _Rewriter:
-    def __init__(self) -> None:
+    def __init__(self, transformable: bool) -> None:
+        self.transformable = transformable
         self.equations: list[Equation] = []
         self.made: dict[Var, Equation] = {}
         self.known: dict[Any, tuple[Var, ...]] = {}
@@ -170,7 +172,8 @@ class _Rewriter:
         if not isinstance(kernel, Pointwise) or like is None:
             return None
         want = like.outputs[0].type
-        if primitive is add and x in self.made and inputs[1] in self.made and _same(x.type, want):
+        joins = primitive is add and not self.transformable
+        if joins and x in self.made and inputs[1] in self.made and _same(x.type, want):
             together = joined(self.made[x], self.made[inputs[1]])  # type: ignore[index]
             if together is not None:
                 return self.emit(*together, Equation(together[0], (), {}, (Var(want),), like.source), region)[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import tree
+from funcgrad import tree, tree_util
 from funcgrad.api import batching, derivatives, jacobians
 from funcgrad.core.tracing import Tracer
 from funcgrad.torch.modes import state
@@ -20,14 +20,35 @@ from funcgrad.torch.tensor import Tensor, make, wrap
 Function = Callable[..., Any]
 
 
+class _InOrder(dict[Any, Any]):
+    """A dict whose keys keep their order in trees, as PyTorch's do; those of the pure rooms are sorted, as JAX's are."""
+
+
+tree_util.register_pytree_node(
+    _InOrder, lambda d: (tuple(d.values()), tuple(d)), lambda keys, values: _InOrder(zip(keys, values, strict=True))
+)
+
+
 def _arrays(values: Any) -> Any:
     """A tree of Tensors as a tree of arrays (or of tracers of outer transforms)."""
-    return tree.map(lambda t: t._array if isinstance(t, Tensor) else t, values)
+
+    def array(t: Any) -> Any:
+        if type(t) is dict:
+            return _InOrder((k, _arrays(v)) for k, v in t.items())
+        return t._array if isinstance(t, Tensor) else t
+
+    return tree.map(array, values, is_leaf=lambda n: type(n) is dict)
 
 
-def _tensors(values: Any) -> Any:
+def _tensors(values: Any, tensor: Callable[[Any], Tensor] = wrap) -> Any:
     """A tree of arrays as a tree of Tensors."""
-    return tree.map(lambda a: wrap(a) if isinstance(a, (np.ndarray, np.generic, Tracer)) else a, values)
+
+    def one(a: Any) -> Any:
+        if type(a) is _InOrder:
+            return {k: _tensors(v, tensor) for k, v in a.items()}
+        return tensor(a) if isinstance(a, (np.ndarray, np.generic, Tracer)) else a
+
+    return tree.map(one, values, is_leaf=lambda n: type(n) is _InOrder)
 
 
 def _pure(func: Function, kwargs: dict[str, Any] | None = None) -> Function:
@@ -37,8 +58,8 @@ def _pure(func: Function, kwargs: dict[str, Any] | None = None) -> Function:
     def on_arrays(*args: Any, **named: Any) -> Any:
         state.functional += 1
         try:
-            given = tree.map(lambda a: make(a) if isinstance(a, (np.ndarray, Tracer)) else a, (args, named))
-            return _arrays(func(*given[0], **given[1], **(kwargs or {})))
+            given = _tensors(args, make)
+            return _arrays(func(*given, **_tensors(_InOrder(named), make), **(kwargs or {})))
         finally:
             state.functional -= 1
 
@@ -117,11 +138,11 @@ def vmap(
 
     @functools.wraps(func)
     def batched(*args: Any, **kwargs: Any) -> Any:
-        dims = in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(args)
-        mapped = batching.vmap(_pure(_with_randomness(func, randomness), kwargs), in_axes=dims, out_axes=out_dims)
+        dims = _arrays(in_dims if isinstance(in_dims, tuple) else (in_dims,) * len(args))
+        run = _pure(_with_randomness(func, randomness), kwargs)
         if chunk_size is None:
-            return _tensors(mapped(*_arrays(args)))
-        return _in_chunks(mapped, args, dims, out_dims, chunk_size)
+            return _tensors(batching.vmap(run, in_axes=dims, out_axes=_arrays(out_dims))(*_arrays(args)))
+        return _in_chunks(run, args, dims, _arrays(out_dims), chunk_size)
 
     return batched
 
@@ -137,26 +158,30 @@ def _with_randomness(func: Function, randomness: str) -> Function:
     return run
 
 
-def _in_chunks(mapped: Function, args: Sequence[Any], dims: Sequence[Any], out_dims: Any, chunk: int) -> Any:
+def _in_chunks(run: Function, args: Sequence[Any], dims: Any, out_dims: Any, chunk: int) -> Any:
+    """`run` over rows of a batch dimension, `chunk` of them together."""
     arrays = _arrays(tuple(args))
-    sizes = {np.shape(leaf)[d] for a, d in zip(arrays, dims, strict=True) if d is not None for leaf in tree.leaves(a)}
-    size = sizes.pop()
+    leaves, kind = tree.flatten(arrays)
+    axes = tree.broadcast_prefix(dims, kind, is_leaf=lambda d: d is None)
+    size = next(np.shape(leaf)[d] for leaf, d in zip(leaves, axes, strict=True) if d is not None)
+    mapped = batching.vmap(run, in_axes=dims, out_axes=0)
     parts = []
     for start in range(0, size, chunk):
         rows = range(start, min(start + chunk, size))
-        cut = [
-            a if d is None else tree.map(functools.partial(np.take, indices=rows, axis=d), a)
-            for a, d in zip(arrays, dims, strict=True)
-        ]
-        parts.append(mapped(*cut))
-    axis = out_dims if isinstance(out_dims, int) else 0
-    return _tensors(tree.map(lambda *xs: np.concatenate(xs, axis=axis), *parts))
+        cut = [a if d is None else np.take(a, rows, axis=d) for a, d in zip(leaves, axes, strict=True)]
+        parts.append(mapped(*tree.unflatten(kind, cut)))
+    whole = tree.map(lambda *xs: np.concatenate(xs), *parts)
+    found, kind = tree.flatten(whole)
+    places = tree.broadcast_prefix(out_dims, kind, is_leaf=lambda d: d is None)
+    return _tensors(tree.unflatten(kind, [np.moveaxis(a, 0, d) for a, d in zip(found, places, strict=True)]))
 
 
 def jacrev(func: Function, argnums: Any = 0, *, has_aux: bool = False, chunk_size: int | None = None,
            _preallocate_and_copy: bool = False) -> Function:  # fmt: skip
-    """The Jacobian by reverse mode: shape (*output, *input)."""
-    return _transformed(lambda f: jacobians.jacrev(f, argnums=argnums, has_aux=has_aux), func)
+    """The Jacobian by reverse mode: shape (*output, *input). `chunk_size`: rows that are computed together, all by default."""
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+    return _transformed(lambda f: jacobians.jacrev_in_chunks(f, argnums, has_aux, chunk_size), func)
 
 
 def jacfwd(func: Function, argnums: Any = 0, has_aux: bool = False, *, randomness: str = "error") -> Function:

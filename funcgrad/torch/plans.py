@@ -79,7 +79,7 @@ class Plan:
             self.keeps = False
             self.fresh: tuple[bool, ...] = ()
             return
-        joint = simplify(_joint(program, wanted))
+        joint = simplify(_joint(program, wanted), transformable=True)
         cut = _Cut(joint, len(program.inputs), self.n_outputs, save_outputs)
         self.program = cut.forward
         self.run = runner(cut.forward)

@@ -186,7 +186,7 @@ def text(tensor: Tensor) -> str:
 
 
 def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
-    last = len(text) - text.rfind("\n") + 1 if "\n" in text else len(text)
+    last = len(text) - text.rfind("\n") + 1
     found = text
     for suffix in suffixes:
         if last + len(suffix) + 2 > options.linewidth:
