@@ -387,3 +387,19 @@ def test_attention_in_either_layout(layout):
         found.append([plain(v) for v in (out, weights, t.grad, model.in_proj_weight.grad)])
     for other, mine in zip(*found, strict=True):
         np.testing.assert_allclose(mine, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    "mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits kl_div poisson_nll_loss "
+    "cross_entropy".split(),
+)
+def test_losses_have_gradients_by_their_targets(name):
+    found = []
+    for torch in (ours, theirs):
+        a = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64, requires_grad=True)
+        b = torch.tensor([0.1, 0.7, 0.4], dtype=torch.float64, requires_grad=True)
+        getattr(torch.nn.functional, name)(a, b, reduction="sum").backward()
+        found.append((a.grad.numpy(), b.grad.numpy()))
+    for x, y in zip(*found, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)

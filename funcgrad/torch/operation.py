@@ -237,7 +237,12 @@ class Operation:
                 continue
             count = len(value) if kind == OPERANDS else 1
             for i in range(number, number + count):
-                if name not in _NO_EDGES and (tensors[i] is not None or name in ("input", "other")):
+                tensor = tensors[i]
+                if name in _NO_EDGES or (
+                    tensor is not None and tensor._array.dtype.kind not in "fc" and name == "target"
+                ):
+                    continue
+                if tensor is not None or name in ("input", "other"):
                     found.append(i)
             number += count
         return tuple(found)
@@ -474,8 +479,8 @@ def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
     return copy
 
 
-_NO_EDGES = frozenset({"condition", "mask", "index", "indices", "target", "rng_key"})
-"""Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them."""
+_NO_EDGES = frozenset({"condition", "mask", "index", "indices", "rng_key"})
+"""Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them, nor for targets that are labels."""
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
 """Names that PyTorch takes for parameters, after NumPy."""
 

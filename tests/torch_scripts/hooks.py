@@ -18,7 +18,7 @@ y.register_hook(lambda g: log.append(("y", g.tolist())))
 y.retain_grad()
 z = y.exp()
 z.grad_fn.register_prehook(lambda gs: log.append(("before exp", [g.tolist() for g in gs])))
-z.grad_fn.register_hook(lambda inputs, outputs: log.append(("after exp", len(inputs), len(outputs))))
+z.grad_fn.register_hook(lambda inputs, outputs: log.append(("after exp", [len(inputs), len(outputs)])))
 x.register_post_accumulate_grad_hook(lambda t: log.append(("accumulated", t.grad.tolist())))
 z.sum().backward()
 for entry in log:
@@ -29,7 +29,7 @@ net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
 with torch.no_grad():
     for n, p in enumerate(net.parameters()):
         p.copy_(torch.linspace(-1, 1, p.numel()).reshape(p.shape) * (n + 1) / 4)
-seen = {}
+seen: dict = {}
 handles = []
 for name, module in net.named_children():
     handles.append(module.register_forward_pre_hook(lambda m, args, name=name: print("pre", name, args[0].shape)))

@@ -250,14 +250,6 @@ def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires
     return finish(np.asarray(value, _kind(dtype)), requires_grad)
 
 
-def hann_window(
-    window_length: int, periodic: bool = True, *, dtype: Any = None, requires_grad: bool = False, **_: Any
-) -> Tensor:
-    """The Hann window."""
-    n = window_length + 1 if periodic else window_length
-    return finish(np.hanning(n)[:window_length].astype(_kind(dtype)), requires_grad)
-
-
 # ---- methods ----
 
 

@@ -74,6 +74,77 @@ setattr(Tensor, "__dlpack__", _dlpack)  # noqa: B010
 setattr(Tensor, "__dlpack_device__", _dlpack_device)  # noqa: B010
 
 
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return input._array.dtype.kind not in "ub"
+
+
+def is_inference(input: Tensor) -> bool:
+    """Whether the tensor was made in inference mode."""
+    return input.is_inference()
+
+
+def is_conj(input: Tensor) -> bool:
+    """False: conjugates are computed at once, not put off."""
+    return False
+
+
+def is_neg(input: Tensor) -> bool:
+    """False: negations are computed at once, not put off."""
+    return False
+
+
+def resolve_conj(input: Tensor) -> Tensor:
+    """The tensor itself, see `is_conj`."""
+    return input
+
+
+def resolve_neg(input: Tensor) -> Tensor:
+    """The tensor itself, see `is_neg`."""
+    return input
+
+
+def is_distributed(input: Tensor) -> bool:
+    """False: a tensor is in one process."""
+    return False
+
+
+def get_device(input: Tensor) -> int:
+    """-1: the CPU."""
+    return -1
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type, with its module."""
+    if isinstance(obj, Tensor):
+        return obj.type()  # type: ignore[attr-defined]
+    kind = obj if isinstance(obj, type) else type(obj)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """False: there is no GPU to pin memory for."""
+    return False
+
+
+def is_shared(self: Tensor) -> bool:
+    """False: memory is not shared with other processes, but by fork."""
+    return False
+
+
+def dim_order(self: Tensor) -> tuple[int, ...]:
+    """The dimensions from the one with the largest stride to that with the smallest."""
+    return tuple(sorted(range(self.ndim), key=lambda d: -self.stride()[d]))
+
+
+for _query in (
+    is_signed, is_inference, is_conj, is_neg, resolve_conj, resolve_neg, is_distributed, get_device, is_nonzero, is_same_size,
+    is_pinned, is_shared, dim_order,
+):  # fmt: skip
+    if _query.__name__ not in Tensor.__dict__:
+        setattr(Tensor, _query.__name__, _query)
+
+
 def get_num_threads() -> int:
     """How many threads compiled programs use."""
     return _threads[0]

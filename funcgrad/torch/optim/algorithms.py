@@ -11,19 +11,25 @@ from funcgrad import optim as rules
 from funcgrad.torch.optim.optimizer import Optimizer, check_at_least_zero, check_betas, check_lr
 
 Chosen = tuple[Callable[..., Any], dict[str, Any]]
-IGNORED = ("foreach", "capturable", "differentiable", "fused")
-"""Ways of PyTorch's to run the same step; here it always is one call over all parameters."""
+WAYS = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+"""Ways of PyTorch's to run the same step, with their defaults; here it always is one call over all parameters."""
+FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
+NOT_CAPTURABLE = ("SGD", "Adagrad")
 
 
 def _options(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    unknown = given.keys() - set(IGNORED)
+    """The ways that an optimiser of PyTorch's has, for its parameter groups."""
+    own = {k: v for k, v in WAYS.items() if k not in ("fused", "capturable")}
+    own |= {"fused": None} if name in FUSED else {}
+    own |= {} if name in NOT_CAPTURABLE else {"capturable": False}
+    unknown = given.keys() - own.keys()
     if unknown:
         raise TypeError(f"{name}.__init__() got an unexpected keyword argument {sorted(unknown)[0]!r}")
     if given.get("differentiable"):
         raise NotImplementedError(
             f"{name}: differentiable=True is not supported; use funcgrad.optim, whose rules are pure functions."
         )
-    return {k: given.get(k) for k in IGNORED}
+    return own | given
 
 
 class SGD(Optimizer):
@@ -53,13 +59,13 @@ class SGD(Optimizer):
 
 
 class _Adam(Optimizer):
-    def __init__(self, params: Any, lr: Any, betas: Any, eps: float, weight_decay: float, amsgrad: bool, maximize: bool,
-                 options: dict[str, Any]):  # fmt: skip
+    def __init__(self, params: Any, lr: Any, betas: Any, eps: float, weight_decay: float, maximize: bool,
+                 options: dict[str, Any], **own: Any):  # fmt: skip
         check_lr(lr)
         check_at_least_zero(epsilon=eps, weight_decay=weight_decay)
         check_betas(betas)
         Optimizer.__init__(self, params, {
-            "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
+            "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "maximize": maximize, **own,
             **_options(type(self).__name__, options),
         })  # fmt: skip
 
@@ -88,10 +94,8 @@ class Adam(_Adam):
         decoupled_weight_decay: bool = False,
         **options: Any,
     ):
-        _Adam.__init__(self, params, lr, betas, eps, weight_decay, amsgrad, maximize, options)
-        for group in self.param_groups:
-            group.setdefault("decoupled_weight_decay", decoupled_weight_decay)
-        self.defaults["decoupled_weight_decay"] = decoupled_weight_decay
+        own = {"amsgrad": amsgrad, "decoupled_weight_decay": decoupled_weight_decay}
+        _Adam.__init__(self, params, lr, betas, eps, weight_decay, maximize, options, **own)
 
     def rule(self, group: dict[str, Any]) -> Chosen:
         chosen = rules.adamw if group["decoupled_weight_decay"] else rules.adam
@@ -103,7 +107,8 @@ class AdamW(_Adam):
 
     def __init__(self, params: Any, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2,
                  amsgrad: bool = False, *, maximize: bool = False, **options: Any):  # fmt: skip
-        _Adam.__init__(self, params, lr, betas, eps, weight_decay, amsgrad, maximize, options)
+        own = {"amsgrad": amsgrad, "decoupled_weight_decay": True}
+        _Adam.__init__(self, params, lr, betas, eps, weight_decay, maximize, options, **own)
 
     def rule(self, group: dict[str, Any]) -> Chosen:
         return rules.adamw, self._settings(group, "amsgrad", "weight_decay", "maximize")
@@ -114,7 +119,7 @@ class Adamax(_Adam):
 
     def __init__(self, params: Any, lr: Any = 2e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0, *,
                  maximize: bool = False, **options: Any):  # fmt: skip
-        _Adam.__init__(self, params, lr, betas, eps, weight_decay, False, maximize, options)
+        _Adam.__init__(self, params, lr, betas, eps, weight_decay, maximize, options)
 
     def rule(self, group: dict[str, Any]) -> Chosen:
         return rules.adamax, self._settings(group, "weight_decay", "maximize")
@@ -140,9 +145,8 @@ class NAdam(_Adam):
         **options: Any,
     ):
         check_at_least_zero(momentum_decay=momentum_decay)
-        _Adam.__init__(self, params, lr, betas, eps, weight_decay, False, maximize, options)
-        for group in self.param_groups:
-            group.update(momentum_decay=momentum_decay, decoupled_weight_decay=decoupled_weight_decay)
+        own = {"momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay}
+        _Adam.__init__(self, params, lr, betas, eps, weight_decay, maximize, options, **own)
 
     def rule(self, group: dict[str, Any]) -> Chosen:
         return rules.nadam, self._settings(
@@ -158,9 +162,8 @@ class RAdam(_Adam):
 
     def __init__(self, params: Any, lr: Any = 1e-3, betas: Any = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0,
                  decoupled_weight_decay: bool = False, *, maximize: bool = False, **options: Any):  # fmt: skip
-        _Adam.__init__(self, params, lr, betas, eps, weight_decay, False, maximize, options)
-        for group in self.param_groups:
-            group.update(decoupled_weight_decay=decoupled_weight_decay)
+        own = {"decoupled_weight_decay": decoupled_weight_decay}
+        _Adam.__init__(self, params, lr, betas, eps, weight_decay, maximize, options, **own)
 
     def rule(self, group: dict[str, Any]) -> Chosen:
         return rules.radam, {
