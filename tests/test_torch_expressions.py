@@ -9,6 +9,9 @@ import funcgrad.torch as ours
 
 theirs = pytest.importorskip("torch")
 from torch_expressions import EXPRESSIONS, UNARY  # noqa: E402
+from torch_more_expressions import MORE  # noqa: E402
+
+from funcgrad.torch.operation import ALL as OPERATIONS  # noqa: E402
 
 
 def _unary(entry):
@@ -17,7 +20,7 @@ def _unary(entry):
     return f"torch.{name}({given})"
 
 
-ALL = EXPRESSIONS + [_unary(e) for e in UNARY if e != "logcumsump"]
+ALL = EXPRESSIONS + MORE + [_unary(e) for e in UNARY if e != "logcumsump"]
 
 
 def operands(torch, transposed):
@@ -28,7 +31,7 @@ def operands(torch, transposed):
         if transposed and array.ndim > 1:
             base = torch.tensor(np.ascontiguousarray(array.T)).requires_grad_()
             leaves[name] = base
-            return base.transpose(0, 1) if array.ndim == 2 else base.permute(2, 1, 0)
+            return base.permute(*reversed(range(array.ndim)))
         made = torch.tensor(array).requires_grad_()
         leaves[name] = made
         return made
@@ -47,8 +50,18 @@ def operands(torch, transposed):
         "i": torch.tensor(rng.integers(0, 5, (3, 4))),
         "k": torch.tensor(np.array([[0, 2], [1, 1], [2, 0]])),
         "mask": torch.tensor(rng.uniform(size=(3, 4)) > 0.5),
+        "img": leaf("img", rng.normal(size=(2, 4, 6, 6))),
+        "seq": leaf("seq", rng.normal(size=(2, 4, 8))),
+        "vol": leaf("vol", rng.normal(size=(1, 2, 4, 4, 4))),
+        "w1": leaf("w1", rng.normal(size=(6, 4, 3))),
+        "w2": leaf("w2", rng.normal(size=(6, 4, 3, 3))),
+        "w3": leaf("w3", rng.normal(size=(3, 2, 2, 2, 2))),
+        "t": torch.tensor(np.array([0, 2, 1])),
+        "hann": torch.hann_window(4, dtype=torch.float64),
+        "F": torch.nn.functional,
         "torch": torch,
     }
+    names["pd"] = names["sq"] @ names["sq"].mT + torch.eye(3, dtype=names["sq"].dtype)
     return names, leaves
 
 
@@ -112,3 +125,21 @@ def test_expression(expression, transposed):
     for order in ("grads", "second"):
         for name in want.get(order, {}) if order in have else ():
             assert_same(have.get(order, {}).get(name), want[order][name], f"{order} by {name}", max(tolerance, 1e-8))
+
+
+ELSEWHERE = """_advanced _bernoulli _categorical _exponential _gamma _integers _normal _permutation _poisson _uniform
+alpha_dropout_step cell_step copy dropout_step feature_dropout_step fill_diagonal filled linear_step optimizer_step rnn_layer
+view_dtype zeroed""".split()
+"""Operations that other tests are about: random numbers, layers with state, writes in place, optimisers."""
+
+
+def test_every_operation_has_an_expression():
+    names, _ = operands(ours, False)
+    for made in OPERATIONS.values():
+        made.plans.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for expression in ALL:
+            eval(expression, names)
+    unused = {name for name, made in OPERATIONS.items() if not made.plans}
+    assert sorted(unused - set(ELSEWHERE)) == []

@@ -41,14 +41,14 @@ def feature_alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
 
 
 def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None,
-               training: bool, momentum: float, eps: float, cudnn_enabled: bool = False) -> Tensor:  # fmt: skip
+               training: bool, momentum: float, eps: float, cudnn_enabled: bool) -> Tensor:  # fmt: skip
     """`nn.functional.batch_norm`."""
     return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
 def instance_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None,
                   running_var: Tensor | None, use_input_stats: bool, momentum: float, eps: float,
-                  cudnn_enabled: bool = False) -> Tensor:  # fmt: skip
+                  cudnn_enabled: bool) -> Tensor:  # fmt: skip
     """`nn.functional.instance_norm`."""
     return F.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
 
@@ -66,7 +66,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: int = 1, log_target: bool =
 
 
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None,
-                                     pos_weight: Tensor | None = None, reduction: int = 1) -> Tensor:  # fmt: skip
+                                     pos_weight: Tensor | None = None, reduction: int = 0) -> Tensor:  # fmt: skip
     """`nn.functional.binary_cross_entropy_with_logits`; reduction: 0 none, 1 mean, 2 sum."""
     return F.binary_cross_entropy_with_logits(
         input, target, weight, reduction=REDUCTIONS[reduction], pos_weight=pos_weight

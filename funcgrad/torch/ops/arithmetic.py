@@ -266,7 +266,8 @@ def nextafter(input: Operand, other: Operand) -> Any:
 @operation(promote="arithmetic", inplace=True)
 def heaviside(input: Operand, values: Operand) -> Any:
     """0 below zero, `values` at zero, 1 above."""
-    return fnp.heaviside(floating(input), values).astype(type_of(input).dtype)
+    x = floating(input)
+    return fnp.where(x == 0, values, fnp.where(x > 0, 1, 0)).astype(type_of(input).dtype)
 
 
 @operation(promote="arithmetic", inplace=True)

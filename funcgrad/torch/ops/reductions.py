@@ -138,6 +138,8 @@ def std_mean(
 
 
 def _nonempty(x: Any, name: str, dim: Any = None) -> None:
+    if isinstance(dim, tuple):
+        dim = next((d for d in dim if x.shape[d] == 0), dim[0]) if dim else None
     if 0 in x.shape and (dim is None or x.shape[dim] == 0):
         if dim is None:
             raise RuntimeError(
@@ -149,7 +151,7 @@ def _nonempty(x: Any, name: str, dim: Any = None) -> None:
 @operation(saves="result")
 def amax(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
     """The largest value; equal ones share the gradient."""
-    _nonempty(input, "amax")
+    _nonempty(input, "amax", axes_of(dim, input.ndim) or None)
     supported("max_values_cpu", input.dtype, "buif")
     return fnp.max(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
 
@@ -157,7 +159,7 @@ def amax(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
 @operation(saves="result")
 def amin(input: Operand, dim: Dim = (), keepdim: bool = False) -> Any:
     """The smallest value; equal ones share the gradient."""
-    _nonempty(input, "amin")
+    _nonempty(input, "amin", axes_of(dim, input.ndim) or None)
     supported("min_values_cpu", input.dtype, "buif")
     return fnp.min(input, axis=axes_of(dim, input.ndim), keepdims=keepdim)
 

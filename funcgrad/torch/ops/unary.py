@@ -60,14 +60,18 @@ sigmoid = _row("sigmoid", nn.sigmoid, "1 / (1 + exp(-input)).", saves="result")
 erf = _row("erf", special.erf, "The error function.")
 erfc = _row("erfc", special.erfc, "1 - erf.")
 erfinv = _row("erfinv", special.erfinv, "The inverse of erf.")
-lgamma = _row("lgamma", special.gammaln, "The logarithm of |gamma|.")
+lgamma = _row(
+    "lgamma",
+    lambda x: fnp.where(x == -np.inf, np.inf, special.gammaln(x)),
+    "The logarithm of |gamma|; infinity at both ends.",
+)
 digamma = _row("digamma", special.digamma, "The derivative of lgamma.")
 i0 = _row("i0", special.i0, "The modified Bessel function of order 0.")
 deg2rad = _row("deg2rad", fnp.deg2rad, "Degrees as radians.", title="Deg2RadBackward0")
 rad2deg = _row("rad2deg", fnp.rad2deg, "Radians as degrees.", title="Rad2DegBackward0")
 neg = _row("neg", lambda x: -_no_bool(x, "Negation, the `-` operator,"), "-input.", promote=None)
 abs = _row("abs", fnp.abs, "The absolute value; its derivative at 0 is 0.", promote=None)
-sign = _row("sign", lambda x: x if x.dtype.kind == "b" else fnp.sign(x), "-1, 0 or 1.", promote=None)
+sign = _row("sign", lambda x: x if x.dtype.kind == "b" else _sign(x), "-1, 0 or 1; 0 of nan.", promote=None)
 sgn = _row(
     "sgn",
     lambda x: _direction(x),
@@ -95,9 +99,14 @@ def _no_bits(x: Any) -> Any:
     return x.astype(np.int64) if x.dtype.kind == "b" else x
 
 
+def _sign(x: Any) -> Any:
+    found = fnp.sign(x)
+    return fnp.where(x == x, found, 0) if x.dtype.kind == "f" else found
+
+
 def _direction(x: Any) -> Any:
     if x.dtype.kind != "c":
-        return x if x.dtype.kind == "b" else fnp.sign(x)
+        return x if x.dtype.kind == "b" else _sign(x)
     size = fnp.abs(x)
     return fnp.where(size == 0, 0, x / fnp.where(size == 0, 1, size))
 
