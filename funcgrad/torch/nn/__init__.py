@@ -32,6 +32,8 @@ from funcgrad.torch.nn.activation import Softsign as Softsign
 from funcgrad.torch.nn.activation import Tanh as Tanh
 from funcgrad.torch.nn.activation import Tanhshrink as Tanhshrink
 from funcgrad.torch.nn.activation import Threshold as Threshold
+from funcgrad.torch.nn.adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
+from funcgrad.torch.nn.adaptive import LinearCrossEntropyLoss as LinearCrossEntropyLoss
 from funcgrad.torch.nn.containers import ModuleDict as ModuleDict
 from funcgrad.torch.nn.containers import ModuleList as ModuleList
 from funcgrad.torch.nn.containers import ParameterDict as ParameterDict
@@ -112,6 +114,7 @@ from funcgrad.torch.nn.loss import BCELoss as BCELoss
 from funcgrad.torch.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from funcgrad.torch.nn.loss import CosineEmbeddingLoss as CosineEmbeddingLoss
 from funcgrad.torch.nn.loss import CrossEntropyLoss as CrossEntropyLoss
+from funcgrad.torch.nn.loss import CTCLoss as CTCLoss
 from funcgrad.torch.nn.loss import GaussianNLLLoss as GaussianNLLLoss
 from funcgrad.torch.nn.loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from funcgrad.torch.nn.loss import HuberLoss as HuberLoss

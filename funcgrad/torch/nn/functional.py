@@ -9,6 +9,9 @@ import numpy as np
 
 from funcgrad.torch.inplace import check_write, rebase, store
 from funcgrad.torch.modes import state
+from funcgrad.torch.nn.sequence_losses import ctc_loss as ctc_loss
+from funcgrad.torch.nn.sequence_losses import pdist as pdist
+from funcgrad.torch.nn.sequence_losses import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
 from funcgrad.torch.operation import write_in_place
 from funcgrad.torch.ops import activations, losses, networks
 from funcgrad.torch.ops import linalg as _linalg
@@ -694,6 +697,34 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
         return nll_loss(logs, target, weight, None, ignore_index, None, how)
     _check_classes(target, input._array.shape[classes], ignore_index)
     return losses.smoothed_step(logs, target, weight, ignore_index, how, float(label_smoothing))
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """cross_entropy of linear(input, linear_weight, linear_bias), for inputs (N, in) or (in,).
+
+    linear_weight: (C, in) or (C, d1, ..., dK, in) for targets (N, d1, ..., dK); linear_bias the same without `in`, or (C,).
+    Raises NotImplementedError for options, which in PyTorch choose how the scores are cut into chunks.
+    """
+    if options is not None:
+        raise NotImplementedError("linear_cross_entropy: options are not supported; write options=None.")
+    *shape, width = linear_weight.shape
+    scores: Any = linear(input, linear_weight.reshape(-1, width))  # type: ignore[attr-defined]
+    scores = scores.reshape(*scores.shape[:-1], *shape)
+    if linear_bias is not None:
+        scores = scores + linear_bias.reshape(*linear_bias.shape, *(1,) * (len(shape) - linear_bias.ndim))  # type: ignore[attr-defined]
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(scores, target, weight, None, ignored, None, reduction, label_smoothing)
 
 
 def kl_div(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean",

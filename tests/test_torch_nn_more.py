@@ -1,0 +1,204 @@
+"""CTC and other rare losses, lazy modules, rare pools and the like beside PyTorch's."""
+
+import numpy as np
+import pytest
+
+import funcgrad.torch as ours
+
+theirs = pytest.importorskip("torch")
+
+
+def plain(t):
+    return t.detach().numpy()
+
+
+def ctc(torch, seed, packed, raw, **options):
+    """The losses and the gradient of the scores for random sequences; `raw`: with log_probs as leaf."""
+    rng = np.random.default_rng(seed)
+    times, batch, symbols, longest = 9, 4, 5, 4
+    blank = options.get("blank", 0)
+    labels = [c for c in range(symbols) if c != blank]
+    targets = rng.choice(labels, (batch, longest))
+    counts = rng.integers(0, longest + 1, batch)
+    inputs = rng.integers(2 * longest + 1, times + 1, batch)
+    if seed == 1:
+        targets[0], counts[0], inputs[0] = targets[0, 0], 4, 6  # four equal symbols need seven times
+        inputs[1], counts[1] = 0, 0
+    scores = torch.tensor(rng.normal(size=(times, batch, symbols)), requires_grad=True)
+    given = np.concatenate([row[:n] for row, n in zip(targets, counts, strict=True)]) if packed else targets
+    logs = scores.log_softmax(2)
+    leaf = logs.detach().requires_grad_() if raw else scores
+    lengths = [tuple(map(int, n)) if raw else torch.tensor(n) for n in (inputs, counts)]
+    loss = torch.nn.functional.ctc_loss(leaf if raw else logs, torch.tensor(given), *lengths, **options)
+    (loss * torch.tensor(rng.normal(size=tuple(loss.shape)))).sum().backward()
+    return plain(loss), plain(leaf.grad)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "sum", "blank": 4},
+        {"reduction": "none"},
+        {"reduction": "none", "zero_infinity": True, "blank": 2},
+        {"zero_infinity": True},
+    ],
+)
+def test_ctc_equals_pytorchs(seed, packed, options):
+    for raw in (False, True):
+        want, have = ctc(theirs, seed, packed, raw, **options), ctc(ours, seed, packed, raw, **options)
+        np.testing.assert_allclose(have[0], want[0], rtol=1e-10)
+        # Where the loss is infinite, so is our gradient at the times that count undefined, as theirs is.
+        np.testing.assert_allclose(have[1], want[1], rtol=1e-8, atol=1e-12)
+
+
+def test_ctc_of_one_sequence_and_its_module():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(7, 4))
+    found = []
+    for torch in (theirs, ours):
+        logs = torch.tensor(values).log_softmax(1).detach().requires_grad_()
+        one = torch.nn.CTCLoss(reduction="none")(logs, torch.tensor([1, 3, 3]), torch.tensor(7), torch.tensor(3))
+        one.backward()
+        found.append((plain(one), plain(logs.grad)))
+        assert torch.nn.CTCLoss(blank=1, zero_infinity=True).__repr__() == "CTCLoss()"
+    assert found[0][0].shape == found[1][0].shape
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-12)
+
+
+BAD_CTC = [
+    (((4, 3), (3, 2)), {}, "Expected input_lengths to have value at most 3, but got value 4"),
+    (((3, -1), (3, 2)), {}, "Expected input_lengths to have value at least 0, but got value -1"),
+    (((3, 3), (4, 2)), {}, "at dimension 1, but got size 3 for argument #2 'targets'"),
+    (((3,), (3, 2)), {}, "input_lengths must be of size batch_size"),
+    (((3, 3), (3, 2)), {"blank": 7}, "blank must be in label range"),
+]
+
+
+@pytest.mark.parametrize(("lengths", "options", "text"), BAD_CTC)
+def test_ctc_refuses_what_pytorch_refuses(lengths, options, text):
+    for torch in (theirs, ours):
+        logs = torch.zeros(3, 2, 4).log_softmax(2)
+        with pytest.raises(RuntimeError, match=text):
+            torch.nn.functional.ctc_loss(logs, torch.tensor([[1, 1, 1], [1, 2, 3]]), *lengths, **options)
+
+
+def test_ctc_names_a_label_out_of_range():
+    with pytest.raises(RuntimeError, match="target 9 is out of bounds for 4 labels"):
+        ours.nn.functional.ctc_loss(ours.zeros(3, 1, 4), ours.tensor([[1, 9]]), (3,), (2,))
+
+
+@pytest.mark.parametrize("target", [[0, 3, 7, 11, 4, 2, 9], [1, 2, 0, 1], [11, 10], 5])
+def test_adaptive_softmax_equals_pytorchs(target):
+    rng = np.random.default_rng(4)
+    shape = (len(target), 16) if isinstance(target, list) else (16,)
+    values = rng.normal(size=shape)
+    weights, found = None, []
+    for torch in (theirs, ours):
+        loss = torch.nn.AdaptiveLogSoftmaxWithLoss(16, 12, [3, 8], div_value=2.0, head_bias=True).double()
+        if weights is None:
+            weights = {k: v.numpy() for k, v in loss.state_dict().items()}
+        loss.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
+        x = torch.tensor(values, requires_grad=True)
+        output, mean = loss(x, torch.tensor(target))
+        (mean + output.sum()).backward()
+        rows = x if x.ndim == 2 else x.unsqueeze(0)
+        grads = {k: plain(p.grad) for k, p in loss.named_parameters() if p.grad is not None and plain(p.grad).any()}
+        found.append(
+            (plain(output), plain(mean), plain(x.grad), plain(loss.log_prob(rows)), plain(loss.predict(rows)), grads)
+        )
+    assert repr(loss) == repr(theirs.nn.AdaptiveLogSoftmaxWithLoss(16, 12, [3, 8], div_value=2.0, head_bias=True))
+    for a, b in zip(found[0][:5], found[1][:5], strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-13)
+    assert found[0][5].keys() == found[1][5].keys()
+    for key, grad in found[0][5].items():
+        np.testing.assert_allclose(found[1][5][key], grad, rtol=1e-10, atol=1e-13)
+
+
+def test_adaptive_softmax_refuses_what_pytorch_refuses():
+    for torch in (theirs, ours):
+        for cutoffs in ([], [3, 3], [0, 2], [5, 12], [4, 2]):
+            with pytest.raises(ValueError, match="cutoffs should be a sequence of"):
+                torch.nn.AdaptiveLogSoftmaxWithLoss(4, 12, cutoffs)
+        loss = torch.nn.AdaptiveLogSoftmaxWithLoss(8, 12, [3, 8], div_value=2.0)
+        with pytest.raises(RuntimeError, match=r"Target values should be in \[0, 11\]"):
+            loss(torch.ones(2, 8), torch.tensor([1, 12]))
+        with pytest.raises(RuntimeError, match="same size in the batch dimension"):
+            loss(torch.ones(3, 8), torch.tensor([1, 11]))
+        with pytest.raises(RuntimeError, match="expects 2D input tensors"):
+            loss(torch.ones(1), torch.tensor([1]))
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.0, 0.5, float("inf")])
+def test_distances_of_all_pairs_equal_pytorchs(p):
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(5, 3))
+    values[3] = values[1]
+    found = []
+    for torch in (theirs, ours):
+        x = torch.tensor(values, requires_grad=True)
+        d = torch.nn.functional.pdist(x, p)
+        (d * torch.arange(10)).sum().backward()
+        found.append((plain(d), plain(x.grad)))
+        with pytest.raises(RuntimeError, match="pdist only supports 2D tensors"):
+            torch.nn.functional.pdist(x[0])
+        with pytest.raises(RuntimeError, match="non-negative p"):
+            torch.nn.functional.pdist(x, -1.0)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_triplets_with_a_distance_equal_pytorchs(swap, reduction):
+    rng = np.random.default_rng(2)
+    values = [rng.normal(size=(6, 3)) for _ in range(3)]
+    found = []
+    for torch in (theirs, ours):
+        for distance in (None, lambda a, b: 1 - (a * b).sum(-1)):
+            xs = [torch.tensor(v, requires_grad=True) for v in values]
+            loss = torch.nn.TripletMarginWithDistanceLoss(
+                distance_function=distance, margin=0.7, swap=swap, reduction=reduction
+            )(*xs)
+            loss.sum().backward()
+            found.append([plain(loss), *(plain(x.grad) for x in xs)])
+        with pytest.raises(ValueError, match="margin"):
+            torch.nn.TripletMarginWithDistanceLoss(margin=0)
+    for want, have in zip(found[:2], found[2:], strict=True):
+        for a, b in zip(want, have, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["classes", "probabilities", "one", "wide"])
+@pytest.mark.parametrize(
+    "options", [{}, {"reduction": "sum", "label_smoothing": 0.2}, {"bias": True, "weight": [1.0, 2.0, 0.5, 1.5]}]
+)
+def test_linear_cross_entropy_equals_pytorchs(kind, options):
+    rng = np.random.default_rng(6)
+    n, wide = (1, 3) if kind == "one" else (5, 3), (2,) if kind == "wide" else ()
+    values = rng.normal(size=3 if kind == "one" else n)
+    target = rng.integers(0, 4, (5, *wide))
+    if kind == "probabilities":
+        target = rng.dirichlet(np.ones(4), 5)
+    elif kind == "one":
+        target = target[0]
+    elif kind == "classes":
+        target[1] = -100
+    weights, found = None, []
+    for torch in (theirs, ours):
+        given = dict(options)
+        if "weight" in given:
+            given["weight"] = torch.tensor(given["weight"], dtype=torch.float64)
+        loss = torch.nn.LinearCrossEntropyLoss(3, 4, out_features=wide, dtype=torch.float64, **given)
+        weights = weights or {k: v.numpy() for k, v in loss.state_dict().items()}
+        loss.load_state_dict({k: torch.tensor(v) for k, v in weights.items()})
+        x = torch.tensor(values, requires_grad=True)
+        result = loss(x, torch.tensor(target))
+        result.backward()
+        found.append([plain(result), plain(x.grad), *(plain(p.grad) for p in loss.parameters())])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-13)
