@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile.owners import owner
 from funcgrad.torch import dtypes
 from funcgrad.torch.tensor import Tensor, concrete
 
@@ -103,8 +102,9 @@ class TypedStorage:
 
 def _flat(array: np.ndarray) -> np.ndarray:
     """The memory that an array lies in, one number after the other."""
-    lender = owner(array)
-    whole = lender if isinstance(lender, np.ndarray) else array
+    whole = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
     return whole.ravel(order="K").view(array.dtype)
 
 

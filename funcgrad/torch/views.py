@@ -127,6 +127,9 @@ def set_view(result: Tensor, source: Tensor, operation: Operation, arguments: tu
     if known is not None and known.tracks:
         base, path = known.base, (*known.path, step)
         creation = "" if operation.is_alias else creation or known.creation
+    if not tracks and root._node is not None and type(root._array) is not Tracer and state.recorder is None:
+        root = owner_without_history(root)
+        base, path = root, steps
     if not creation and tracks:
         creation = "" if state.grad else "inference" if state.inference else "no_grad"
     result._counter = counter
@@ -134,6 +137,17 @@ def set_view(result: Tensor, source: Tensor, operation: Operation, arguments: tu
     result._view = View(root, steps, tracks, creation, counter.value, base, path)
     if type(result._array) is Tracer or state.functional or state.recorder is not None:
         aliases(root).add(result)
+
+
+def owner_without_history(root: Tensor) -> Tensor:
+    """A tensor over the memory of `root`, for what `detach()` gives: that must not keep the graph behind `root` alive."""
+    counter = root._counter
+    found = None if counter.owner is None else counter.owner()
+    if found is None:
+        found = object.__new__(Tensor)
+        found._array, found._counter, found._inference = root._array, counter, root._inference
+        counter.owner = weakref.ref(found)
+    return found
 
 
 def aliases(root: Tensor) -> weakref.WeakSet[Tensor]:

@@ -11,7 +11,7 @@ import funcgrad.numpy as fnp
 from funcgrad.ops.basics import convert
 from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation, write_in_place
-from funcgrad.torch.tensor import Tensor, concrete, make
+from funcgrad.torch.tensor import Tensor, address, concrete, make
 
 
 def _clone_look(x: np.ndarray, memory_format: Any) -> np.ndarray:
@@ -164,6 +164,19 @@ def _copied(self: Tensor) -> Tensor:
     return made
 
 
+def _deep_copied_memory(array: np.ndarray, memo: dict[int, Any]) -> np.ndarray:
+    """The array in a copy of all the memory that it lies in, which what shares it shares again."""
+    whole = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    if not whole.flags.forc or whole.dtype.itemsize != array.dtype.itemsize:
+        return np.array(array, order="K")
+    if id(whole) not in memo:
+        memo[id(whole)] = np.array(whole, order="K")
+    copy = memo[id(whole)].ravel(order="K").view(array.dtype)
+    return np.ndarray(array.shape, array.dtype, copy, address(array) - address(whole), array.strides)
+
+
 def _deep_copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
     known = memo.get(id(self))
     if known is not None:
@@ -176,8 +189,8 @@ def _deep_copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     made: Any = object.__new__(type(self))
-    fresh = make(np.array(concrete(self, "copy.deepcopy"), order="K"))
-    made.__dict__.update(fresh.__dict__)
+    made.__dict__.update(make(_deep_copied_memory(concrete(self, "copy.deepcopy"), memo)).__dict__)
+    made._counter = memo.setdefault(id(self._counter), made._counter)
     made._requires_grad = self._requires_grad
     memo[id(self)] = made
     if self._grad is not None:
@@ -190,7 +203,7 @@ def _reduced(self: Tensor) -> tuple[Any, ...]:
         array, flag = concrete(self, "pickle"), True
     else:
         array, flag = concrete(self, "pickle"), self._requires_grad
-    return _rebuilt, (type(self), np.ascontiguousarray(array), flag)
+    return _rebuilt, (type(self), np.array(array, order="K"), flag)
 
 
 def _rebuilt(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
