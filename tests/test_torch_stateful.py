@@ -200,7 +200,8 @@ class BothSides(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(sorted(UNARY)), i=NUMBERS)
     def unary(self, name, i):
-        self.act(name, UNARY[name], i)
+        # Of an expanded tensor the elements of a result lie in an order that follows no rule of strides.
+        self.act(name, lambda t, x: UNARY[name](t, x if 0 not in x.stride() else x.contiguous()), i)
 
     @rule(name=st.sampled_from(sorted(BINARY)), i=NUMBERS, j=NUMBERS)
     def binary(self, name, i, j):
