@@ -455,6 +455,7 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        state_dict = OrderedDict(state_dict)  # hooks may rename keys in it
         missing: list[str] = []
         unexpected: list[str] = []
         errors: list[str] = []
