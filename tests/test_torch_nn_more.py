@@ -1,5 +1,7 @@
 """CTC and other rare losses, lazy modules, rare pools and the like beside PyTorch's."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -202,3 +204,84 @@ def test_linear_cross_entropy_equals_pytorchs(kind, options):
         found.append([plain(result), plain(x.grad), *(plain(p.grad) for p in loss.parameters())])
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-13)
+
+
+LAZY = {
+    "LazyLinear(3)": (4, 5),
+    "LazyLinear(3, bias=False)": (2, 4, 5),
+    "LazyConv1d(4, 3, 2)": (2, 6, 9),
+    "LazyConv2d(4, 3, groups=2, padding=1)": (2, 6, 5, 5),
+    "LazyConv2d(4, 3, 1, 1, 2, 2, False, 'reflect')": (2, 6, 9, 9),
+    "LazyConv3d(2, 2, bias=False)": (1, 3, 4, 4, 4),
+    "LazyConvTranspose1d(4, 2)": (2, 3, 5),
+    "LazyConvTranspose2d(4, 2, stride=2, groups=2)": (2, 6, 4, 4),
+    "LazyConvTranspose3d(2, 2)": (1, 3, 3, 3, 3),
+    "LazyBatchNorm1d()": (5, 3),
+    "LazyBatchNorm2d(eps=0.1, momentum=0.3)": (2, 3, 4, 4),
+    "LazyBatchNorm3d(affine=False)": (2, 3, 2, 2, 2),
+    "LazyInstanceNorm1d(affine=True)": (2, 3, 4),
+    "LazyInstanceNorm2d(track_running_stats=True)": (2, 3, 4, 4),
+    "LazyInstanceNorm3d()": (2, 3, 2, 2, 2),
+}
+
+
+@pytest.mark.parametrize("text", LAZY)
+def test_lazy_modules_become_what_pytorchs_become(text):
+    values = np.random.default_rng(0).normal(size=LAZY[text])
+    state, found = None, []
+    for torch in (theirs, ours):
+        nn = torch.nn
+        model = eval(f"nn.{text}")
+        before = repr(model)
+        assert all(repr(p) == "<UninitializedParameter>" for p in model.parameters())
+        model = model.double()
+        parameters = list(model.parameters())
+        x = torch.tensor(values, requires_grad=True)
+        model.eval()
+        model(x)
+        assert [id(p) for p in model.parameters()] == [id(p) for p in parameters]
+        assert type(model) is getattr(nn, text.partition("(")[0].removeprefix("Lazy"))
+        assert not model._forward_pre_hooks and not model._load_state_dict_pre_hooks
+        state = state or {k: v.numpy().copy() for k, v in model.state_dict().items()}
+        model.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
+        model.train()
+        y = model(x)
+        y.sin().sum().backward()
+        shapes = [(k, tuple(v.shape), str(v.dtype)) for k, v in model.state_dict().items()]
+        found.append(
+            [before, repr(model), shapes, plain(y), plain(x.grad), *(plain(p.grad) for p in model.parameters())]
+        )
+    assert found[0][:3] == found[1][:3]
+    for a, b in zip(found[0][3:], found[1][3:], strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+
+
+def test_lazy_modules_load_copy_and_refuse():
+    for torch in (theirs, ours):
+        nn = torch.nn
+        model = nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.LazyLinear(2))
+        twin = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(list(twin.parameters()), lr=0.1)
+        twin(torch.ones(2, 5)).sum().backward()
+        optimizer.step()
+        assert isinstance(model[0], nn.LazyLinear) and not isinstance(twin[0], nn.LazyLinear)
+        assert isinstance(model[0].weight, nn.UninitializedParameter)
+        with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter"):
+            _ = model[0].weight.shape
+        with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+            model[0].weight + 1
+        with pytest.raises(RuntimeError, match="uninitialized parameter"):
+            twin.load_state_dict(model.state_dict())
+        fresh = nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.LazyLinear(2))
+        fresh.load_state_dict(model.state_dict())
+        assert isinstance(fresh[0].weight, nn.UninitializedParameter)
+        fresh.load_state_dict(twin.state_dict())
+        assert tuple(fresh[0].weight.shape) == (3, 5) and fresh[0].in_features == 0
+        with pytest.raises(AssertionError, match="in_features inferred from input: 4 is not equal"):
+            fresh(torch.ones(1, 4))
+        np.testing.assert_array_equal(plain(fresh(torch.ones(1, 5))), plain(twin(torch.ones(1, 5))))
+        assert type(fresh[0]) is nn.Linear and fresh[0].in_features == 5
+        with pytest.raises(RuntimeError, match=r"Expected 3D \(unbatched\) or 4D \(batched\) input to LazyConv2d"):
+            nn.LazyConv2d(2, 2)(torch.ones(3, 3))
+        with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
+            nn.LazyConv2d(2, 2, groups=2)(torch.ones(1, 3, 4, 4))

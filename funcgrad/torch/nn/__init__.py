@@ -110,6 +110,19 @@ from funcgrad.torch.nn.layers import Unfold as Unfold
 from funcgrad.torch.nn.layers import Upsample as Upsample
 from funcgrad.torch.nn.layers import UpsamplingBilinear2d as UpsamplingBilinear2d
 from funcgrad.torch.nn.layers import UpsamplingNearest2d as UpsamplingNearest2d
+from funcgrad.torch.nn.lazy import LazyBatchNorm1d as LazyBatchNorm1d
+from funcgrad.torch.nn.lazy import LazyBatchNorm2d as LazyBatchNorm2d
+from funcgrad.torch.nn.lazy import LazyBatchNorm3d as LazyBatchNorm3d
+from funcgrad.torch.nn.lazy import LazyConv1d as LazyConv1d
+from funcgrad.torch.nn.lazy import LazyConv2d as LazyConv2d
+from funcgrad.torch.nn.lazy import LazyConv3d as LazyConv3d
+from funcgrad.torch.nn.lazy import LazyConvTranspose1d as LazyConvTranspose1d
+from funcgrad.torch.nn.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from funcgrad.torch.nn.lazy import LazyConvTranspose3d as LazyConvTranspose3d
+from funcgrad.torch.nn.lazy import LazyInstanceNorm1d as LazyInstanceNorm1d
+from funcgrad.torch.nn.lazy import LazyInstanceNorm2d as LazyInstanceNorm2d
+from funcgrad.torch.nn.lazy import LazyInstanceNorm3d as LazyInstanceNorm3d
+from funcgrad.torch.nn.lazy import LazyLinear as LazyLinear
 from funcgrad.torch.nn.loss import BCELoss as BCELoss
 from funcgrad.torch.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from funcgrad.torch.nn.loss import CosineEmbeddingLoss as CosineEmbeddingLoss
@@ -135,6 +148,7 @@ from funcgrad.torch.nn.loss import TripletMarginWithDistanceLoss as TripletMargi
 from funcgrad.torch.nn.module import Module as Module
 from funcgrad.torch.nn.parameter import Buffer as Buffer
 from funcgrad.torch.nn.parameter import Parameter as Parameter
+from funcgrad.torch.nn.parameter import UninitializedBuffer as UninitializedBuffer
 from funcgrad.torch.nn.parameter import UninitializedParameter as UninitializedParameter
 from funcgrad.torch.nn.recurrent import GRU as GRU
 from funcgrad.torch.nn.recurrent import LSTM as LSTM

@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad.torch import dtypes
 from funcgrad.torch.modes import state
-from funcgrad.torch.nn.parameter import Buffer, Parameter
+from funcgrad.torch.nn.parameter import Buffer, Parameter, is_lazy
 from funcgrad.torch.node import HookDict, RemovableHandle
 from funcgrad.torch.ops.copies import copy_, to_copy
 from funcgrad.torch.ops.views import detach
@@ -331,7 +331,9 @@ class Module:
                     if p._grad is not None:
                         p._grad = fn(p._grad.data)
             for name, b in m._buffers.items():
-                if b is not None:
+                if is_lazy(b):
+                    b.data = fn(b.data)  # type: ignore[union-attr]
+                elif b is not None:
                     m._buffers[name] = fn(b)
         _changed()
         return self
@@ -387,10 +389,10 @@ class Module:
             found._metadata = OrderedDict()  # type: ignore[attr-defined]
         for name, p in self._parameters.items():
             if p is not None:
-                found[prefix + name] = p if keep_vars else detach(p)
+                found[prefix + name] = p if keep_vars or is_lazy(p) else detach(p)
         for name, b in self._buffers.items():
             if b is not None and name not in self._non_persistent:
-                found[prefix + name] = b if keep_vars else detach(b)
+                found[prefix + name] = b if keep_vars or is_lazy(b) else detach(b)
         extra = type(self).get_extra_state
         if extra is not Module.get_extra_state:
             found[prefix + "_extra_state"] = self.get_extra_state()
@@ -427,6 +429,12 @@ class Module:
                     f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
                     f"but received {given.__class__}"
                 )
+            elif is_lazy(own) and is_lazy(given):
+                continue
+            elif is_lazy(given):
+                error_msgs.append(
+                    f'While copying the parameter named "{key}", an uninitialized parameter came; initialize it first.'
+                )
             elif given._array.shape != own._array.shape:
                 error_msgs.append(
                     f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the "
@@ -455,6 +463,7 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        state_dict = OrderedDict(state_dict)  # hooks may rename keys in it
         missing: list[str] = []
         unexpected: list[str] = []
         errors: list[str] = []

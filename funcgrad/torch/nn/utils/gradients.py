@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,11 +37,30 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, er
     grads = [p.grad for p in given if p.grad is not None]
     with no_grad():
         total = get_total_norm(grads, norm_type, error_if_nonfinite)
-        ratio: Any = float(max_norm) / (total + 1e-6)  # type: ignore[operator]
-        factor = ratio.clamp(max=1.0)
-        for g in grads:
-            g.mul_(factor)
+    clip_grads_with_norm_(given, max_norm, total)
     return total
+
+
+def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, foreach: Any = None) -> None:
+    """Scales gradients in place by max_norm / total_norm, if that is below 1: for norms that are known."""
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    with no_grad():
+        ratio: Any = float(max_norm) / (total_norm + 1e-6)
+        factor = ratio.clamp(max=1.0)
+        for p in given:
+            if p.grad is not None:
+                p.grad.mul_(factor)
+
+
+def clip_grad_norm(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
+                   foreach: Any = None) -> Tensor:  # fmt: skip
+    """As `clip_grad_norm_`; deprecated in PyTorch, with a FutureWarning."""
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
 
 def clip_grad_value_(parameters: Any, clip_value: float, foreach: Any = None) -> None:
