@@ -285,3 +285,139 @@ def test_lazy_modules_load_copy_and_refuse():
             nn.LazyConv2d(2, 2)(torch.ones(3, 3))
         with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
             nn.LazyConv2d(2, 2, groups=2)(torch.ones(1, 3, 4, 4))
+
+
+FRACTIONAL = [
+    (2, (2, 3, 11, 9), {"kernel_size": 2, "output_size": (5, 4)}),
+    (2, (3, 12, 12), {"kernel_size": (3, 2), "output_ratio": (0.5, 0.6)}),
+    (2, (1, 2, 7, 7), {"kernel_size": 3, "output_size": 1}),
+    (3, (2, 2, 7, 8, 9), {"kernel_size": 2, "output_size": (3, 4, 5)}),
+    (3, (2, 6, 6, 6), {"kernel_size": (2, 1, 3), "output_ratio": 0.5}),
+]
+
+
+@pytest.mark.parametrize("case", range(len(FRACTIONAL)))
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_fractional_pools_equal_pytorchs(case, kind):
+    rank, shape, options = FRACTIONAL[case]
+    rng = np.random.default_rng(case)
+    values, batch = rng.normal(size=shape).astype(kind), shape[:2] if len(shape) == rank + 2 else (1, shape[0])
+    samples = rng.uniform(size=(*batch, rank)).astype(kind)
+    found = []
+    for torch in (theirs, ours):
+        x = torch.tensor(values, requires_grad=True)
+        pool = getattr(torch.nn, f"FractionalMaxPool{rank}d")(
+            **options, return_indices=True, _random_samples=torch.tensor(samples)
+        )
+        y, places = pool(x)
+        y.sin().sum().backward()
+        more = getattr(torch.nn.functional, f"fractional_max_pool{rank}d")(x, **options)
+        assert more.shape == y.shape
+        found.append([plain(y), places.numpy(), plain(x.grad)])
+    for a, b in zip(*found, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(b, a, rtol=1e-6)
+
+
+def test_fractional_pools_refuse_what_pytorch_refuses():
+    for torch in (theirs, ours):
+        with pytest.raises(ValueError, match="requires specifying either"):
+            torch.nn.FractionalMaxPool2d(2)
+        with pytest.raises(ValueError, match="only one of output_size and output_ratio"):
+            torch.nn.FractionalMaxPool2d(2, 3, 0.5)
+        with pytest.raises(ValueError, match="output_ratio must be between 0 and 1"):
+            torch.nn.FractionalMaxPool3d(2, output_ratio=1.5)
+        with pytest.raises(RuntimeError, match="too large relative to input"):
+            torch.nn.functional.fractional_max_pool2d(torch.ones(1, 1, 4, 4), 3, (3, 3))
+
+
+RARE = {
+    "nn.LPPool3d(2, 2)": [(2, 3, 4, 5, 6)],
+    "nn.LPPool3d(3.0, (1, 2, 2), stride=1, ceil_mode=True)": [(2, 4, 4, 4)],
+    "nn.DataParallel(nn.Tanh())": [(2, 3)],
+    "F.conv_tbc": [(7, 2, 3), (3, 3, 4), (4,)],
+    "lambda x, w, b: F.conv_tbc(x, w, b, 2)": [(4, 2, 3), (3, 3, 4), (4,)],
+    "lambda x: F.max_pool1d_with_indices(x, 2)": [(2, 3, 8)],
+    "lambda x: F.max_pool2d_with_indices(x, 3, 2, 1)": [(2, 3, 8, 7)],
+    "lambda x: F.max_pool3d_with_indices(x, 2)": [(2, 3, 4, 4, 4)],
+    "lambda x: F.adaptive_max_pool1d_with_indices(x, 3)": [(2, 3, 8)],
+    "lambda x: F.adaptive_max_pool2d_with_indices(x, (3, 2))": [(2, 3, 8, 7)],
+    "lambda x: F.upsample_nearest(x, scale_factor=2)": [(2, 3, 4, 4)],
+    "lambda x: F.upsample_bilinear(x, (5, 7))": [(2, 3, 4, 4)],
+}
+
+
+@pytest.mark.filterwarnings("ignore:`nn.functional.upsample")
+@pytest.mark.parametrize("text", RARE)
+def test_rare_layers_and_functions_equal_pytorchs(text):
+    rng = np.random.default_rng(3)
+    values, found = [rng.normal(size=s) for s in RARE[text]], []
+    for torch in (theirs, ours):
+        function = eval(text, {"nn": torch.nn, "F": torch.nn.functional})
+        xs = [torch.tensor(v, requires_grad=True) for v in values]
+        y = function(*xs)
+        several = y if isinstance(y, tuple) else (y,)
+        several[0].sin().sum().backward()
+        found.append([*(plain(t) for t in several), *(plain(x.grad) for x in xs)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"groups": 2, "dilation": 2, "padding": 2}])
+def test_gradients_of_convolutions_as_functions(rank, options):
+    rng = np.random.default_rng(rank)
+    size, weight = (2, 4, *(6,) * rank), (6, 4 // options.get("groups", 1), *(3,) * rank)
+    x, w, found = rng.normal(size=size), rng.normal(size=weight), []
+    for torch in (theirs, ours):
+        grads, F = torch.nn.grad, torch.nn.functional
+        tx, tw = torch.tensor(x), torch.tensor(w, requires_grad=True)
+        out = getattr(F, f"conv{rank}d")(tx, tw.detach(), **options)
+        g = torch.tensor(np.cos(out.numpy()))
+        dx = getattr(grads, f"conv{rank}d_input")(size, tw, g, **options)
+        dw = getattr(grads, f"conv{rank}d_weight")(tx, weight, g, **options)
+        (dx**2).sum().backward()
+        found.append([plain(dx), plain(dw), plain(tw.grad)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-11)
+
+
+def test_batch_norm_of_one_process():
+    model = ours.nn.Sequential(
+        ours.nn.Conv2d(2, 3, 1), ours.nn.Sequential(ours.nn.BatchNorm2d(3)), ours.nn.BatchNorm2d(3)
+    )
+    x = ours.rand(2, 2, 4, 4)
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    want = model(x)
+    sync = ours.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    sync.load_state_dict(state)
+    assert [type(m).__name__ for m in sync.modules()].count("SyncBatchNorm") == 2
+    assert repr(sync[2]) == repr(theirs.nn.SyncBatchNorm(3))
+    np.testing.assert_allclose(plain(sync(x)), plain(want), rtol=1e-6)
+    with pytest.raises(NotImplementedError, match="one process"):
+        ours.nn.SyncBatchNorm(3, process_group=object())
+    parallel = ours.nn.DataParallel(model)
+    assert next(iter(parallel.state_dict())) == "module.0.weight"
+    with pytest.raises(RuntimeError, match="there is no GPU"):
+        ours.nn.DataParallel(model, device_ids=[0, 1])
+    assert isinstance(ours.nn.GRUCell(2, 3), ours.nn.RNNCellBase)
+
+
+def test_local_response_by_its_older_name_differs_from_pytorchs_in_the_first_channel_only():
+    values = np.random.default_rng(0).normal(size=(2, 7, 3, 3))
+    values[:, 0] = 0  # PyTorch's sums never lose the first channel
+    found = [plain(t.nn.CrossMapLRN2d(3, 0.1, 0.6, 2.0)(t.tensor(values))) for t in (theirs, ours)]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12)
+    values[:, 0] = 1
+    want = theirs.nn.LocalResponseNorm(3, 0.1, 0.6, 2.0)(theirs.tensor(values))
+    np.testing.assert_allclose(
+        plain(ours.nn.CrossMapLRN2d(3, 0.1, 0.6, 2.0)(ours.tensor(values))), plain(want), rtol=1e-12
+    )
+    with pytest.raises(ValueError, match="Expected input to be 4D"):
+        ours.nn.CrossMapLRN2d(3)(ours.ones(3, 4, 4))
+
+
+def test_channels_are_shuffled_under_either_name():
+    for torch in (theirs, ours):
+        F, x = torch.nn.functional, torch.arange(8.0).reshape(1, 4, 2)
+        np.testing.assert_array_equal(F.native_channel_shuffle(x, 2).numpy(), F.channel_shuffle(x, 2).numpy())

@@ -137,7 +137,8 @@ def lp_pool(input: Any, norm_type: float, kernel_size: Size, stride: Size | None
     x, added = with_batch(f"lp_pool{rank}d", array_operand(input), rank)
     params, _ = _settings(f"lp_pool{rank}d", shape_of(x)[2:], kernel_size, stride, 0, 1, ceil_mode)
     total = window_sum(e.power(x, float(norm_type)), **params)
-    raised = e.sign(total) * e.maximum(total, 0.0)
+    # The sign keeps the derivative at 0 from being infinite; an odd norm of a negative sum is nan, as in PyTorch.
+    raised = e.sign(total) * e.maximum(e.absolute(total), 0.0)
     return wrap(without_batch(e.power(raised, 1.0 / norm_type), added))
 
 

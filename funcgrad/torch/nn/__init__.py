@@ -1,6 +1,7 @@
 """`torch.nn`: modules, parameters, functional forms."""
 
 from funcgrad.torch.nn import functional as functional
+from funcgrad.torch.nn import grad as grad
 from funcgrad.torch.nn import init as init
 from funcgrad.torch.nn import parameter as parameter
 from funcgrad.torch.nn import utils as utils
@@ -150,6 +151,12 @@ from funcgrad.torch.nn.parameter import Buffer as Buffer
 from funcgrad.torch.nn.parameter import Parameter as Parameter
 from funcgrad.torch.nn.parameter import UninitializedBuffer as UninitializedBuffer
 from funcgrad.torch.nn.parameter import UninitializedParameter as UninitializedParameter
+from funcgrad.torch.nn.rare_layers import CrossMapLRN2d as CrossMapLRN2d
+from funcgrad.torch.nn.rare_layers import DataParallel as DataParallel
+from funcgrad.torch.nn.rare_layers import FractionalMaxPool2d as FractionalMaxPool2d
+from funcgrad.torch.nn.rare_layers import FractionalMaxPool3d as FractionalMaxPool3d
+from funcgrad.torch.nn.rare_layers import LPPool3d as LPPool3d
+from funcgrad.torch.nn.rare_layers import SyncBatchNorm as SyncBatchNorm
 from funcgrad.torch.nn.recurrent import GRU as GRU
 from funcgrad.torch.nn.recurrent import LSTM as LSTM
 from funcgrad.torch.nn.recurrent import RNN as RNN
@@ -157,6 +164,7 @@ from funcgrad.torch.nn.recurrent import GRUCell as GRUCell
 from funcgrad.torch.nn.recurrent import LSTMCell as LSTMCell
 from funcgrad.torch.nn.recurrent import RNNBase as RNNBase
 from funcgrad.torch.nn.recurrent import RNNCell as RNNCell
+from funcgrad.torch.nn.recurrent import RNNCellBase as RNNCellBase
 from funcgrad.torch.nn.transformer import MultiheadAttention as MultiheadAttention
 from funcgrad.torch.nn.transformer import NonDynamicallyQuantizableLinear as NonDynamicallyQuantizableLinear
 from funcgrad.torch.nn.transformer import Transformer as Transformer

@@ -9,6 +9,12 @@ import numpy as np
 
 from funcgrad.torch.inplace import check_write, rebase, store
 from funcgrad.torch.modes import state
+from funcgrad.torch.nn.rare_functions import conv_tbc as conv_tbc
+from funcgrad.torch.nn.rare_functions import fractional_max_pool2d as fractional_max_pool2d
+from funcgrad.torch.nn.rare_functions import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
+from funcgrad.torch.nn.rare_functions import fractional_max_pool3d as fractional_max_pool3d
+from funcgrad.torch.nn.rare_functions import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
+from funcgrad.torch.nn.rare_functions import lp_pool3d as lp_pool3d
 from funcgrad.torch.nn.sequence_losses import ctc_loss as ctc_loss
 from funcgrad.torch.nn.sequence_losses import pdist as pdist
 from funcgrad.torch.nn.sequence_losses import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
@@ -424,6 +430,38 @@ def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = 
     return networks.adaptive_max_pool(input, _pooled_size(output_size, input, 3), return_indices, 3)
 
 
+def _with_indices(rank: int) -> Any:
+    pool = (max_pool1d, max_pool2d, max_pool3d)[rank - 1]
+
+    def function(
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        return pool(input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+    function.__name__ = function.__qualname__ = f"max_pool{rank}d_with_indices"
+    function.__doc__ = "(The largest value of each window, its place in the flattened image.)"
+    return function
+
+
+max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices = map(_with_indices, (1, 2, 3))
+
+
+def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """(The largest values of `output_size` windows, their places.)"""
+    return adaptive_max_pool1d(input, output_size, True)
+
+
+def adaptive_max_pool2d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """(The largest values of `output_size` windows in two dimensions, their places.)"""
+    return adaptive_max_pool2d(input, output_size, True)
+
+
+def adaptive_max_pool3d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """(The largest values of `output_size` windows in three dimensions, their places.)"""
+    return adaptive_max_pool3d(input, output_size, True)
+
+
 def _unpooled(rank: int) -> Any:
     def function(
         input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
@@ -757,5 +795,24 @@ def upsample(
     """As `interpolate`."""
     return interpolate(input, size, scale_factor, mode, align_corners)
 
+
+def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` by the nearest value; deprecated in PyTorch, with a warning."""
+    return _upsampled("upsample_nearest", input, size, scale_factor, "nearest", None)
+
+
+def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
+    """`interpolate` with mode="bilinear" and align_corners=True; deprecated in PyTorch, with a warning."""
+    return _upsampled("upsample_bilinear", input, size, scale_factor, "bilinear", True)
+
+
+def _upsampled(name: str, input: Tensor, size: Any, scale_factor: Any, mode: str, align: bool | None) -> Tensor:
+    warnings.warn(
+        f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", UserWarning, stacklevel=3
+    )
+    return interpolate(input, size, scale_factor, mode, align)
+
+
+native_channel_shuffle = channel_shuffle
 
 _ = rebase

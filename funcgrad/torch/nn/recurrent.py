@@ -255,7 +255,9 @@ def cell_step(
     return new
 
 
-class _Cell(Module):
+class RNNCellBase(Module):
+    """Base of the cells; `mode` says which."""
+
     mode: str
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None):
@@ -287,17 +289,17 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """One step of an RNN."""
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None,
                  dtype: Any = None):  # fmt: skip
         self.__dict__["mode"] = "RNN_" + nonlinearity.upper()
-        _Cell.__init__(self, input_size, hidden_size, bias, device, dtype)
+        RNNCellBase.__init__(self, input_size, hidden_size, bias, device, dtype)
         self.__dict__["mode"] = "RNN_" + nonlinearity.upper()
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of an LSTM: (h, c)."""
 
     mode = "LSTM"
@@ -306,7 +308,7 @@ class LSTMCell(_Cell):
         return self._run(input, *(hx if hx is not None else (None, None)))
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of a GRU."""
 
     mode = "GRU"
