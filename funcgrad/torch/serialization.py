@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import struct
 import sys
 import zipfile
 from collections import OrderedDict, defaultdict
@@ -206,12 +205,27 @@ def add_safe_globals(safe_globals: list[Any]) -> None:
         _safe[module, last] = item
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows what `_ALLOWED` names, and nothing else."""
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
+    """Knows what `_ALLOWED` names, and nothing else.
+
+    It is Python's own: in C nothing could be said of the instruction that sets attributes, by which a file could change
+    functions and classes of ours.
+    """
 
     def __init__(self, file: BinaryIO, storages: Callable[[np.dtype, str, int, bool], np.ndarray]):
-        pickle.Unpickler.__init__(self, file, encoding="utf-8")
+        pickle._Unpickler.__init__(self, file, encoding="utf-8")  # type: ignore[attr-defined]
         self.storages = storages
+
+    def load_build(self) -> None:
+        """Sets attributes: of the order of keys that state dicts have, and of what the user allows."""
+        target = self.stack[-2]  # type: ignore[attr-defined]
+        if type(target) is not OrderedDict and not any(type(target) is item for item in _safe.values()):
+            shown = getattr(target, "__name__", type(target).__name__)
+            raise pickle.UnpicklingError(
+                f"Weights only load failed. The file sets attributes of {shown!r}, which is only done for OrderedDict and for "
+                "classes that torch.serialization.add_safe_globals([...]) allows."
+            )
+        pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
 
     def find_class(self, module: str, name: str) -> Any:
         """The object with this name, if it is allowed."""
@@ -236,6 +250,9 @@ class _Unpickler(pickle.Unpickler):
         if kind not in _STORAGES:
             raise pickle.UnpicklingError(f"a storage of type {kind!r:.100} is not supported")
         return self.storages(_STORAGES[kind], str(key), int(size), kind == "BFloat16Storage")
+
+
+_Unpickler.dispatch = {**_Unpickler.dispatch, pickle.BUILD[0]: _Unpickler.load_build}  # type: ignore[attr-defined]
 
 
 def load(
@@ -263,27 +280,18 @@ def load(
 
 
 def _read(file: BinaryIO) -> Any:
-    if not zipfile.is_zipfile(file):
-        raise RuntimeError(
-            "the file is no zip archive of torch.save: it is damaged, or older than PyTorch 1.6 (load and save "
-            "it once with a newer one)"
-        )
     try:
-        with zipfile.ZipFile(file) as archive:
-            return _unpickled(archive)
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return _unpickled(archive)
     except pickle.UnpicklingError:
         raise
-    except (
-        zipfile.BadZipFile,
-        KeyError,
-        EOFError,
-        struct.error,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # whatever altered bytes make of a pickle or of an archive
         raise pickle.UnpicklingError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from None
+    raise RuntimeError(
+        "the file is no zip archive of torch.save: it is damaged, or older than PyTorch 1.6 (load and save it once with a newer "
+        "one)"
+    )
 
 
 def _unpickled(archive: zipfile.ZipFile) -> Any:
@@ -311,8 +319,18 @@ def _unpickled(archive: zipfile.ZipFile) -> Any:
 
 
 def load_file(filename: str | os.PathLike[str], device: str = "cpu") -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file by name. Needs the package safetensors."""
-    return {name: make(np.array(array)) for name, array in _library().load_file(os.fspath(filename)).items()}
+    """The tensors of a `.safetensors` file by name. Needs the package safetensors.
+
+    Raises UnpicklingError for a damaged file, OSError for one that cannot be read.
+    """
+    library = _library()
+    try:
+        arrays = library.load_file(os.fspath(filename))
+    except OSError:
+        raise
+    except Exception as error:
+        raise pickle.UnpicklingError(f"the checkpoint is damaged: {type(error).__name__}: {error}") from None
+    return {name: make(np.array(array)) for name, array in arrays.items()}
 
 
 def save_file(
