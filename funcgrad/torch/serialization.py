@@ -252,7 +252,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
         return self.storages(_STORAGES[kind], str(key), int(size), kind == "BFloat16Storage")
 
 
-_Unpickler.dispatch = {**_Unpickler.dispatch, pickle.BUILD[0]: _Unpickler.load_build}  # type: ignore[attr-defined]
+_Unpickler.dispatch = {**_Unpickler.dispatch, pickle.BUILD[0]: _Unpickler.load_build}  # type: ignore[attr-defined, dict-item]
 
 
 def load(

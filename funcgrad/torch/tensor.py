@@ -376,6 +376,15 @@ def check_may_require_grad(tensor: Tensor) -> None:
         )
 
 
+def Variable(data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:
+    """A leaf over the memory of `data`: how tensors with gradients were made before PyTorch 0.4."""
+    leaf = data.detach()  # type: ignore[attr-defined]
+    leaf._view = None
+    if requires_grad and not volatile:
+        leaf.requires_grad = True
+    return leaf
+
+
 def make(array: Any) -> Tensor:
     """A tensor that owns `array`: an ndarray or a tracer."""
     tensor = object.__new__(Tensor)

@@ -17,3 +17,4 @@ from funcgrad.torch.modes import enable_grad as enable_grad
 from funcgrad.torch.modes import inference_mode as inference_mode
 from funcgrad.torch.modes import no_grad as no_grad
 from funcgrad.torch.modes import set_grad_enabled as set_grad_enabled
+from funcgrad.torch.tensor import Variable as Variable
