@@ -33,8 +33,8 @@ def moment(values: Any, moments: Any, decay: Any) -> Any:
 
 def corrected(moments: Any, decay: Any, count: Any) -> Any:
     """Averages that began at 0, divided by the sum of their weights after `count` steps."""
-    weight = 1 - decay**count
-    return tree.map(lambda m: m / cast_like(weight, m), moments)
+    scale = 1 / (1 - decay**count)  # One division in all, not one for each number.
+    return tree.map(lambda m: m * cast_like(scale, m), moments)
 
 
 def real_zeros(params: Any, value: Any = 0.0) -> Any:
