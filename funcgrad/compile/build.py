@@ -81,13 +81,13 @@ def compile_source(text: str, symbol: str) -> bytes:
     return compile_ir(assembly(lower(text, symbol)))
 
 
-def compile_ir(text: str) -> bytes:
-    """The object file of LLVM assembly, optimised for this CPU."""
+def compile_ir(text: str, level: int = 3) -> bytes:
+    """The object file of LLVM assembly for this CPU. level: of the passes over it, 0 for what is written as it should run."""
     machine = target_machine()
     module = llvm.parse_assembly(text)
     with _lock:
-        options = llvm.create_pipeline_tuning_options(speed_level=3)
-        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = level > 0
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
         return machine.emit_object(module)

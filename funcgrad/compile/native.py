@@ -156,7 +156,7 @@ class Runtime:
             "fg_pool_stop",
             "fg_worker",
         )
-        found = load_functions(text, lambda _: _build.compile_ir(text), functions)
+        found = load_functions(text, lambda _: _build.compile_ir(text, 0), functions)
         run, bind, steps, self.loop, self.switch, init, stop, worker = found
         c_int, c_any = ctypes.c_int64, ctypes.py_object
         self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any)(run)
