@@ -9,7 +9,7 @@ import itertools
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,16 @@ from funcgrad.torch.tensor import Tensor, make, wrap
 
 sequence = itertools.count()
 Edge = tuple[Any, int]
+
+
+class GradientEdge(NamedTuple):
+    """Where a tensor's gradient goes, as `autograd.graph.get_gradient_edge` gives it; `autograd.grad` takes it as an input."""
+
+    node: Any
+    output_nr: int
+    ownership_token: None = None
+
+
 NO_EDGE: Edge = (None, 0)
 
 FREED = (

@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.torch.dtypes import Size
 from funcgrad.torch.engine import Slot, run_backward
 from funcgrad.torch.modes import state
-from funcgrad.torch.node import HookDict, RemovableHandle, accumulator, edge_of
+from funcgrad.torch.node import GradientEdge, HookDict, RemovableHandle, accumulator, edge_of
 from funcgrad.torch.tensor import Tensor, make, wrap
 
 Tensors = Tensor | Sequence[Tensor]
@@ -155,6 +155,7 @@ def grad(
 ) -> tuple[Any, ...]:
     """The gradients of `outputs` (weighted by `grad_outputs`) by `inputs`, as a tuple; `.grad` is not touched.
 
+    inputs: tensors, or edges of `graph.get_gradient_edge`.
     allow_unused: give None for inputs that the outputs do not depend on, instead of an error; materialize_grads: zeros.
     is_grads_batched: grad_outputs have a leading batch dimension, and so have the results.
     """
@@ -166,14 +167,15 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
-    outs, ins = _listed(outputs), _listed(inputs)
+    outs = _listed(outputs)
+    ins = [inputs] if isinstance(inputs, GradientEdge) else _listed(inputs)
     given = _listed(grad_outputs)
     given = given * len(outs) if given == [None] else given
     if is_grads_batched:
         return _batched(outs, ins, given, retain_graph, create_graph, bool(allow_unused), materialize_grads)
     roots_given = _root_gradients(outs, given)
     roots = _roots(outs)
-    edges = [_input_edge(t) for t in ins]
+    edges = [(t.node, t.output_nr) if isinstance(t, GradientEdge) else _input_edge(t) for t in ins]
     retain = create_graph if retain_graph is None else retain_graph
     found = run_backward(roots, roots_given, retain, create_graph, edges, accumulate=False)
     result: list[Any] = []
@@ -181,6 +183,8 @@ def grad(
         if slot is not None:
             result.append(_gradient(slot, create_graph))
         elif materialize_grads:
+            if isinstance(t, GradientEdge):
+                raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
             result.append(make(np.zeros(t._array.shape, t._array.dtype)))
         elif allow_unused:
             result.append(None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from funcgrad.torch.counter import VersionCounter
 from funcgrad.torch.modes import Mode, state
+from funcgrad.torch.node import GradientEdge as GradientEdge
 from funcgrad.torch.node import Node as Node
 from funcgrad.torch.node import RemovableHandle, edge_of
 from funcgrad.torch.saved import alias
@@ -91,12 +92,12 @@ class _unsafe_preserve_version_counter:
             t._counter.value = v
 
 
-def get_gradient_edge(tensor: Tensor) -> Any:
-    """Where the gradient of a tensor goes: (node, output_nr)."""
-    edge = edge_of(tensor)
-    if edge[0] is None:
+def get_gradient_edge(tensor: Tensor) -> GradientEdge:
+    """Where the gradient of a tensor goes: `.node` and `.output_nr`. `autograd.grad` takes it in place of the tensor."""
+    node, number = edge_of(tensor)
+    if node is None:
         raise RuntimeError("It is not possible to get the gradient edge of a Tensor that does not require gradients")
-    return edge
+    return GradientEdge(node, number)
 
 
 class _MultiHandle:
