@@ -21,7 +21,7 @@ for node in (y.grad_fn,):
         print("after they have already been freed" in str(error))
 
 with tempfile.TemporaryDirectory() as folder:
-    files = []
+    files: list[str] = []
 
     class Saved:
         def __init__(self):
@@ -51,7 +51,8 @@ with tempfile.TemporaryDirectory() as folder:
     del out, small
     print(os.listdir(folder))
 
-outer, inner = [], []
+outer: list = []
+inner: list = []
 
 
 def noted(log, t):
