@@ -421,3 +421,21 @@ def test_channels_are_shuffled_under_either_name():
     for torch in (theirs, ours):
         F, x = torch.nn.functional, torch.arange(8.0).reshape(1, 4, 2)
         np.testing.assert_array_equal(F.native_channel_shuffle(x, 2).numpy(), F.channel_shuffle(x, 2).numpy())
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_second_derivatives_of_recurrent_networks(kind):
+    found = []
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 2, 3))
+    for torch in (ours, theirs):
+        net = getattr(torch.nn, kind)(3, 4).double()
+        with torch.no_grad():
+            for n, p in enumerate(net.parameters()):
+                p.copy_(torch.tensor(np.sin(np.arange(p.numel()) + n)).reshape(p.shape))
+        leaf = torch.tensor(x, requires_grad=True)
+        (slope,) = torch.autograd.grad((net(leaf)[0] ** 2).sum(), leaf, create_graph=True)
+        (curve,) = torch.autograd.grad((slope**2).sum(), leaf)
+        found.append((slope.detach().numpy(), curve.numpy()))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)

@@ -47,7 +47,8 @@ F.gaussian_nll_loss(x, y, p, full=True) | F.hinge_embedding_loss(x, mask * 2.0 -
 F.margin_ranking_loss(x, y, mask * 2.0 - 1, 0.3) | F.soft_margin_loss(x, mask * 2.0 - 1) | F.multi_margin_loss(x, t)
 F.multi_margin_loss(x, t, p=2, margin=0.5) | F.multilabel_margin_loss(x, i % 4)
 F.multilabel_soft_margin_loss(x, mask.double()) | F.cosine_embedding_loss(x, y, (t > 0) * 2 - 1)
-F.triplet_margin_loss(x, y, x * y) | F.triplet_margin_loss(x, y, x * y, swap=True, p=1.5)
+F.triplet_margin_loss(x, y, x * y) | F.triplet_margin_loss(x, y, x * y, swap=True, p=1.5) | F.pdist(x) | F.pdist(x, 1.0)
+F.ctc_loss(F.log_softmax(b.transpose(0, 1), 2), k[:2], [3, 2], [2, 1], reduction='sum')
 """
 
 LINEAR_ALGEBRA = """

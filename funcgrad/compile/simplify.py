@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad.compile.joining import joined
 from funcgrad.compile.long_products import in_parts
-from funcgrad.core.lowering import Contraction, Inline, Pointwise, View
+from funcgrad.core.lowering import Contraction, Inline, Loop, Pointwise, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, has_effect
 from funcgrad.core.types import ArrayType, array_type, value_type
@@ -99,7 +99,9 @@ class _Rewriter:
             inputs = [_read(local, a) for a in eq.inputs]
             kernel = eq.primitive.kernel
             inner = kernel.program(eq.params) if isinstance(kernel, Inline) else None
-            if inner is None:
+            if inner is None or (
+                self.transformable and any(isinstance(e.primitive.kernel, Loop) for e in inner.equations)
+            ):
                 local.update(zip(eq.outputs, self.emit(eq.primitive, inputs, eq.params, eq, here), strict=True))
                 continue
             if inner.cache.get("recompute"):

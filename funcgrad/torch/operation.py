@@ -238,9 +238,7 @@ class Operation:
             count = len(value) if kind == OPERANDS else 1
             for i in range(number, number + count):
                 tensor = tensors[i]
-                if name in _NO_EDGES or (
-                    tensor is not None and tensor._array.dtype.kind not in "fc" and name == "target"
-                ):
+                if name in _NO_EDGES or (tensor is not None and _is_constant(name, tensor)):
                     continue
                 if tensor is not None or name in ("input", "other"):
                     found.append(i)
@@ -480,7 +478,16 @@ def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
 
 
 _NO_EDGES = frozenset({"condition", "mask", "index", "indices", "rng_key"})
-"""Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them, nor for targets that are labels."""
+"""Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them."""
+
+
+def _is_constant(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor has no edge though others in its place have one: labels, and statistics without a gradient."""
+    if name == "target":
+        return tensor._array.dtype.kind not in "fc"
+    return name in ("running_mean", "running_var") and tensor._node is None and not tensor._requires_grad
+
+
 _ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "self": "input"}
 """Names that PyTorch takes for parameters, after NumPy."""
 
