@@ -128,8 +128,8 @@ def test_expression(expression, transposed):
 
 
 ELSEWHERE = """_advanced _bernoulli _categorical _exponential _gamma _integers _normal _permutation _poisson _uniform
-alpha_dropout_step cell_step copy dropout_step feature_dropout_step fill_diagonal filled fractional_max_pool lbfgs_direction linear_step optimizer_step rnn_layer
-view_dtype zeroed""".split()
+alpha_dropout_step cell_step copy dropout_step feature_dropout_step fill_diagonal filled fractional_max_pool
+lbfgs_direction linear_step optimizer_step rnn_layer view_dtype zeroed""".split()
 """Operations that other tests are about: random numbers, layers with state, writes in place, optimisers."""
 
 
