@@ -229,10 +229,13 @@ class Operation:
         return error if raised_in.startswith("funcgrad.torch") else RuntimeError(f"{self.name}(): {error}")
 
     def _places(self, arguments: Sequence[Any], tensors: Sequence[Any]) -> tuple[int, ...]:
-        """The numbers of the inputs that have an edge: tensors, and numbers in the place of one, but no masks and indices."""
+        """The numbers of the inputs that have an edge: tensors, and numbers in the place of one, but no masks and indices. -1 for
+        one that is not given."""
         found: list[int] = []
         number = 0
         for name, value, kind, default in zip(self.names, arguments, self.kinds, self.defaults, strict=True):
+            if value is None and name in ("weight", "bias") and self.name in _OPTIONAL:
+                found.append(-1)
             if value is None or self._is_static(value, kind, default):
                 continue
             count = len(value) if kind == OPERANDS else 1
@@ -479,6 +482,12 @@ def _dual_copy(tensor: Tensor, copy: Tensor) -> Tensor:
 
 _NO_EDGES = frozenset({"condition", "mask", "index", "indices", "rng_key"})
 """Parameters that have no gradient in any operation: PyTorch's nodes have no edge for them."""
+
+
+_OPTIONAL = frozenset(
+    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d batch_norm_step layer_norm group_norm".split()
+)
+"""Operations whose nodes have an edge (to nothing) for weights and biases that are not given."""
 
 
 def _is_constant(name: str, tensor: Tensor) -> bool:
