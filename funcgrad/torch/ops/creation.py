@@ -150,12 +150,33 @@ ones = _sized(np.ones, "ones", "A tensor of ones.")
 empty = _sized(np.zeros, "empty", "A tensor of the given size whose values mean nothing yet.")
 
 
+_C_NAMES = {"int32": "int", "float16": "c10::Half", "float32": "float", "float64": "double"}
+
+
+def fitting(value: Any, kind: np.dtype) -> Any:
+    """A number as one of a dtype; negative integers wrap around in unsigned dtypes. Raises RuntimeError if it does not fit."""
+    if kind.kind in "bc" or isinstance(value, (bool, complex)):
+        return value
+    if kind.kind == "f":
+        fits = not math.isfinite(value) or abs(value) <= float(np.finfo(kind).max)
+    else:
+        low, high = int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+        wraps = kind.kind == "u" and isinstance(value, (int, np.integer))
+        fits = math.isfinite(value) and (-high if wraps else low) <= value <= high
+    if not fits:
+        name = _C_NAMES.get(kind.name, f"{kind.name}_t")
+        raise RuntimeError(
+            f"value cannot be converted to type {name} without overflow: {value} does not fit torch.{kind.name}"
+        )
+    return value if kind.kind == "f" else int(value) % (int(np.iinfo(kind).max) + 1) if kind.kind == "u" else int(value)
+
+
 def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
          requires_grad: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """A tensor filled with one value, whose kind gives the dtype."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     kind = _kind(dtype) if dtype is not None or isinstance(value, float) else as_array(value, None).dtype
-    return finish(np.full(ints((size,)), value, kind), requires_grad, out, device)
+    return finish(np.full(ints((size,)), fitting(value, kind), kind), requires_grad, out, device)
 
 
 def _like(fill: Callable[..., np.ndarray], name: str) -> Callable[..., Tensor]:
@@ -179,7 +200,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any 
     """A tensor of the shape and dtype of `input`, filled with one value."""
     kind = input._array.dtype if dtype is None else dtypes.numpy_dtype(dtype)
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    return finish(np.full(input._array.shape, value, kind), requires_grad, device=device)
+    return finish(np.full(input._array.shape, fitting(value, kind), kind), requires_grad, device=device)
 
 
 def _number(x: Any) -> Any:
@@ -197,7 +218,13 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, d
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (first, last, width))
     kind = dtypes.numpy_dtype(dtype) if dtype is not None else np.dtype(np.int64) if whole else _kind(None)
-    count = math.ceil((last - first) / width)
+    if kind == np.int64:  # counted with the bounds as integers; the narrower dtypes count with the bounds as given
+        first, last, width = int(first), int(last), int(width)
+        if width == 0:
+            raise ValueError("step must be nonzero: it is cut to an integer for an int64 result")
+    count = max(math.ceil((last - first) / width), 0)
+    if kind.kind in "iu":
+        first, width = int(first), int(width)
     array = (first + np.arange(count) * width).astype(kind)
     return finish(array, requires_grad, out, device)
 
@@ -214,7 +241,18 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = 
     """`steps` numbers from start to end, both included, at equal distances."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    return finish(np.linspace(_number(start), _number(end), steps).astype(_kind(dtype)), requires_grad, out, device)
+    return finish(_spaced(_number(start), _number(end), steps, _kind(dtype)), requires_grad, out, device)
+
+
+def _spaced(start: Any, end: Any, steps: int, kind: np.dtype) -> np.ndarray:
+    """Numbers at equal distances; integer dtypes cut the bounds first. Each half counts from its own end, as in PyTorch."""
+    if kind.kind not in "iu":
+        return np.linspace(start, end, steps).astype(kind)
+    first, last = int(start), int(end)
+    if steps < 2:
+        return np.full(steps, first, kind)
+    at, width = np.arange(steps), (last - first) / (steps - 1)
+    return np.where(at < steps // 2, first + width * at, last - width * (steps - 1 - at)).astype(np.int64).astype(kind)
 
 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None,

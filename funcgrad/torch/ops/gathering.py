@@ -275,20 +275,41 @@ def broadcast_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 @operation(inplace=True, method=False, name="masked_scatter")
 def masked_scatter_step(input: Operand, mask: Operand, source: Operand) -> Any:
     """Elements of the source, in order, where the mask is true."""
+    if not source.size:
+        return input
     m = fnp.broadcast_to(mask, input.shape)
     at = fnp.cumsum(fnp.ravel(m).astype(np.int64)) - 1
-    picked = fnp.ravel(source)[fnp.clip(at, 0, max(source.size - 1, 0))]
+    picked = fnp.ravel(source)[fnp.clip(at, 0, source.size - 1)]
     return fnp.where(m, picked.reshape(input.shape), input)
 
 
+def _check_source(self: Tensor, mask: Tensor, source: Tensor) -> None:
+    """Raises RuntimeError unless the source has the tensor's dtype and enough elements for the mask over its shape."""
+    if self.dtype is not source.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got "
+            f"{self.dtype} and {source.dtype}; write source.to({self.dtype})."
+        )
+    if type(mask._array) is np.ndarray and source.numel() < self.numel():
+        if source.numel() < int(np.broadcast_to(mask._array, self._array.shape).sum()):
+            raise RuntimeError("masked_scatter: Number of elements of source < number of ones in mask")
+
+
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """A copy with elements of the source, in order, where the mask is true."""
-    return masked_scatter_step(input, mask, source)
+    """A copy with elements of the source, in order, where the mask is true; tensor and mask broadcast together.
+
+    Raises RuntimeError if the dtypes of tensor and source differ, or if the source has too few elements.
+    """
+    x, m = broadcast_pair(input, mask)
+    _check_source(x, m, source)
+    return masked_scatter_step(x, m, source)
 
 
 def masked_scatter_(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """In-place version of `masked_scatter`."""
-    return write_in_place(masked_scatter_step.operation, self, [self, mask, source])
+    """In-place version of `masked_scatter`; the mask broadcasts to the tensor's shape."""
+    places = mask.expand(self._array.shape)  # type: ignore[attr-defined]
+    _check_source(self, places, source)
+    return write_in_place(masked_scatter_step.operation, self, [self, places, source])
 
 
 @operation(inplace=True, method=False, name="put")

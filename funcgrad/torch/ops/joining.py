@@ -189,7 +189,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     shape = [x.numel() for x in xs]
     made = [expand(reshape(x, *[-1 if i == d else 1 for i in range(len(xs))]), *shape) for d, x in enumerate(xs)]
     if swapped:
-        made = [m.transpose(0, 1) for m in made]  # type: ignore[attr-defined]
         made[0], made[1] = made[1], made[0]
     return tuple(made)
 
