@@ -303,6 +303,11 @@ from funcgrad.torch.ops.losses import hinge_embedding_loss as hinge_embedding_lo
 from funcgrad.torch.ops.losses import margin_ranking_loss as margin_ranking_loss
 from funcgrad.torch.ops.losses import poisson_nll_loss as poisson_nll_loss
 from funcgrad.torch.ops.losses import triplet_margin_loss as triplet_margin_loss
+from funcgrad.torch.ops.memory import empty_permuted as empty_permuted
+from funcgrad.torch.ops.memory import empty_strided as empty_strided
+from funcgrad.torch.ops.memory import frombuffer as frombuffer
+from funcgrad.torch.ops.memory import nonzero_static as nonzero_static
+from funcgrad.torch.ops.memory import unravel_index as unravel_index
 from funcgrad.torch.ops.networks import avg_pool1d as avg_pool1d
 from funcgrad.torch.ops.networks import bilinear as bilinear
 from funcgrad.torch.ops.networks import channel_shuffle as channel_shuffle
