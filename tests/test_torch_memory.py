@@ -31,7 +31,7 @@ CASES = {
     "long count": lambda t: t.frombuffer(bytearray(4), dtype=t.int16, count=3),
     "far offset": lambda t: t.frombuffer(bytearray(4), dtype=t.int16, offset=4),
     "unravel": lambda t: [c.tolist() for c in t.unravel_index(t.tensor([[5, 0], [11, -1]]), (3, 4))],
-    "unravel outside": lambda t: t.unravel_index(t.tensor([12]), (3, 4)),
+    "unravel outside": lambda t: [c.tolist() for c in t.unravel_index(t.tensor([12, -13]), (3, 4))],
     "unravel floats": lambda t: t.unravel_index(t.tensor([1.0]), (3, 4)),
     "nonzero": lambda t: t.nonzero_static(t.tensor([[0, 1], [2, 0]]), size=3).tolist(),
     "nonzero cut": lambda t: t.tensor([3, 0, 4]).nonzero_static(size=1, fill_value=7).tolist(),
