@@ -28,6 +28,19 @@ REFUSED = [
     (lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([1, -2])), ["Target -2 is out of bounds"]),
     (lambda t: t.nn.functional.nll_loss(t.ones(2, 3), t.tensor([3, 0])), ["Target 3 is out of bounds"]),
     (lambda t: t.nn.Embedding(3, 2)(t.tensor([1, 3])), ["index out of range in self"]),
+    (
+        lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 1]), weight=t.ones(2)),
+        ["either for all 3 classes or no classes", "[2]"],
+    ),
+    (lambda t: t.nn.functional.nll_loss(t.ones(2, 3), t.tensor([0, 1]), weight=t.ones(2)), ["for all 3 classes"]),
+    (
+        lambda t: t.nn.functional.cross_entropy(t.ones(2, 3), t.tensor([0, 1]), label_smoothing=1.5),
+        ["label_smoothing must be between 0.0 and 1.0. Got: 1.5"],
+    ),
+    (lambda t: t.nn.Conv2d(1, 1, 3, padding="same", stride=2), ["padding='same' is not supported for strided"]),
+    (lambda t: t.nn.functional.huber_loss(t.ones(2), t.ones(2), delta=0), ["does not support non-positive values"]),
+    (lambda t: t.nn.functional.smooth_l1_loss(t.ones(2), t.ones(2), beta=-1), ["does not support negative values"]),
+    (lambda t: t.nn.functional.kl_div(t.ones(2), t.ones(2), reduction="x"), ["x is not a valid value for reduction"]),
     (load, ["Missing key(s)", '"0.bias"', "Unexpected key(s)", '"more", "yet"', "for 0.weight", "for 1.bias"]),
 ]
 

@@ -636,6 +636,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, size_average: Any = None, redu
                    beta: float = 1.0) -> Tensor:  # fmt: skip
     """Square near 0, absolute value from beta on."""
     _same_sizes(input, target)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     return _smooth_l1(input, target, _reduction(size_average, reduce, reduction), beta)
 
 
@@ -644,6 +646,8 @@ def huber_loss(
 ) -> Tensor:
     """Square near 0, slope delta from delta on."""
     _same_sizes(input, target)
+    if delta <= 0:
+        raise RuntimeError("huber_loss does not support non-positive values for delta.")
     return losses.huber_loss(input, target, weight, reduction, delta)
 
 
@@ -696,6 +700,16 @@ def _check_classes(target: Tensor, count: int, ignore_index: int) -> None:
             )
 
 
+def _check_weight(weight: Tensor | None, input: Tensor) -> None:
+    """Raises RuntimeError unless there is a weight for each class, or none at all."""
+    classes = input._array.shape[1 if input.ndim > 1 else 0] if input.ndim else 0
+    if weight is not None and weight._array.shape != (classes,):
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: "
+            f"{list(weight._array.shape)}"
+        )
+
+
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -715,6 +729,7 @@ def nll_loss(
         )
     if target._array.dtype.kind not in "iu":
         raise RuntimeError(f"expected scalar type Long but found {target.dtype.title}")
+    _check_weight(weight, input)
     _check_classes(target, input._array.shape[1 if input.ndim > 1 else 0], ignore_index)
     return losses.nll_step(input, target, weight, ignore_index, _reduction(size_average, reduce, reduction))
 
@@ -723,6 +738,9 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, s
                   reduce: Any = None, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:  # fmt: skip
     """nll_loss(log_softmax(input), target), or the cross-entropy with probabilities where the target has the input's shape."""
     how = _reduction(size_average, reduce, reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    _check_weight(weight, input)
     if target._array.dtype.kind in "fc" and target._array.shape == input._array.shape:
         return losses.soft_cross_entropy(input, target, weight, how, float(label_smoothing))
     classes = 1 if input.ndim > 1 else 0
@@ -770,6 +788,8 @@ def kl_div(input: Tensor, target: Tensor, size_average: Any = None, reduce: Any 
     """target * (log target - input) of log-probabilities; reduction "batchmean" divides the sum by the batch size."""
     loss: Any = losses.kl_step(input, target, log_target)
     how = _reduction(size_average, reduce, reduction)
+    if how not in ("none", "mean", "sum", "batchmean"):
+        raise ValueError(f"{how} is not a valid value for reduction")
     if how == "batchmean":
         return loss.sum() / input._array.shape[0]
     if how == "mean":

@@ -64,6 +64,8 @@ class _Conv(Module):
             tupled(stride, rank),
             tupled(dilation, rank),
         )
+        if padding == "same" and any(n != 1 for n in self.stride):
+            raise ValueError("padding='same' is not supported for strided convolutions")
         self.padding = padding if isinstance(padding, str) else tupled(padding, rank)
         self.output_padding = tupled(output_padding, rank)
         if self.transposed:
