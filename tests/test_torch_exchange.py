@@ -58,6 +58,25 @@ def test_what_numpy_cannot_lend(torch):
     assert x.detach().numpy().tolist() == [1, 1] and (x * 2).numpy(force=True).tolist() == [2, 2]
 
 
+def test_arrays_that_numpy_keeps_to_itself(torch):
+    frozen = np.ones(3)
+    frozen.flags.writeable = False
+    if torch is ours:
+        # PyTorch warns once in a process, and lets writes through.
+        with pytest.warns(UserWarning, match="NumPy array is not writable"):
+            x = torch.from_numpy(frozen)
+        with pytest.raises(ValueError, match="read-only"):
+            x.add_(1)
+        assert x.tolist() == frozen.tolist() == [1, 1, 1]
+    x = torch.tensor(frozen)
+    x.add_(1)
+    assert frozen.tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match="byte order"):
+        torch.from_numpy(np.ones(2, dtype=">f4"))
+    with pytest.raises(ValueError, match="multiple of the element byte size"):
+        torch.from_numpy(np.zeros(2, dtype=[("a", "i1"), ("b", "f4")])["b"])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int8", "uint8", "bool", "complex64", "float16"])
 def test_dlpack_both_ways_with_numpy(torch, dtype):
     x = torch.tensor([[1, 0, 3], [4, 5, 6]]).to(getattr(torch, dtype))
@@ -93,6 +112,20 @@ def test_dlpack_of_what_has_history(torch):
         np.from_dlpack(torch.ones(2, requires_grad=True))
 
 
+def test_capsules_and_copies_by_dlpack(torch):
+    x = torch.arange(3.0)
+    capsule = x.__dlpack__()
+    y = torch.from_dlpack(capsule)
+    assert y.data_ptr() == x.data_ptr() and y.tolist() == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="invalid capsule"):
+        torch.from_dlpack(capsule)
+    with pytest.raises(RuntimeError, match="invalid capsule"):
+        torch.from_dlpack([1.0])
+    assert torch.from_dlpack(x, copy=True).data_ptr() != x.data_ptr()
+    assert torch.from_dlpack(x.numpy(), copy=False, device="cpu").data_ptr() == x.data_ptr()
+    assert torch.from_dlpack(torch.ones(())).shape == () and torch.from_dlpack(torch.ones(0, 3)).shape == (0, 3)
+
+
 # ---- copies, pickles, files ----
 
 
@@ -122,6 +155,24 @@ def test_pickles_keep_values_and_flags(torch):
     net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     again = pickle.loads(pickle.dumps(net))
     assert all((u == v).all() for u, v in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_attributes_and_gradients_of_copies(torch):
+    x = torch.ones(2, requires_grad=True)
+    x.note, x.grad = [3], torch.ones(2)
+    twin, again = copy.deepcopy(x), pickle.loads(pickle.dumps(x))
+    assert twin.note == again.note == copy.copy(x).note == [3] and twin.note is not x.note
+    assert twin.grad.tolist() == [1, 1] and again.grad is None
+    net = torch.nn.Linear(2, 1)
+    net.weight.note, net.weight.grad = 3, torch.ones(1, 2)
+    weight = copy.deepcopy(net).weight
+    assert weight.grad is None and weight.requires_grad and getattr(weight, "note", None) is None
+    assert pickle.loads(pickle.dumps(net)).weight.note == 3 and net.weight.grad is not None
+    x.register_hook(lambda g: g * 5)
+    with pytest.warns(UserWarning, match="will not be serialized"):
+        plain = pickle.loads(pickle.dumps(x))
+    plain.sum().backward()
+    assert plain.grad.tolist() == [1, 1]
 
 
 def test_files_go_to_the_other_library(tmp_path):
@@ -207,3 +258,12 @@ def test_print_options(options):
         finally:
             torch.set_printoptions(profile="default", sci_mode=None)
     assert texts[0] == texts[1]
+
+
+def test_formats(torch):
+    assert f"{torch.tensor(2.5):.3f}" == "2.500" and f"{torch.tensor(3)}" == "3"
+    tracked = torch.nn.Parameter(torch.tensor(1.0))
+    assert f"{tracked}" == repr(tracked) and f"{torch.ones(2)}" == "tensor([1., 1.])"
+    for refused in (torch.ones(2), tracked):
+        with pytest.raises(TypeError, match="unsupported format string"):
+            format(refused, ".2f")

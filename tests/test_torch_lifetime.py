@@ -180,6 +180,33 @@ def test_grad_modes_belong_to_a_thread(torch):
     assert seen == {0: False, 1: True} and torch.is_grad_enabled()
 
 
+def test_anomaly_mode_is_the_same_before_and_after(torch):
+    with torch.autograd.set_detect_anomaly(True, check_nan=False):
+        assert torch.is_anomaly_enabled() and not torch.is_anomaly_check_nan_enabled()
+        x = torch.tensor([-1.0], requires_grad=True)
+        y = x.sqrt()
+        y.sum().backward()
+        assert x.grad.isnan().all() and "traceback_" in y.grad_fn.metadata
+    assert not torch.is_anomaly_enabled() and torch.is_anomaly_check_nan_enabled()
+
+
+def test_cycles_through_hooks_are_collected():
+    # PyTorch never frees this one.
+    def tied():
+        y = ours.ones(2, requires_grad=True) * 2
+        y.register_hook(lambda g: y.detach() + g)
+        return weakref.ref(y)
+
+    gc.disable()
+    try:
+        ref = tied()
+        assert ref() is not None
+    finally:
+        gc.enable()
+    gc.collect()
+    assert ref() is None
+
+
 def test_backward_in_many_threads_adds_into_one_leaf(torch):
     w = torch.ones(4, requires_grad=True)
 

@@ -20,6 +20,7 @@ from funcgrad.torch import storage as storage
 from funcgrad.torch import utils as utils
 from funcgrad.torch import version as version
 from funcgrad.torch import viz as viz
+from funcgrad.torch.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from funcgrad.torch.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from funcgrad.torch.dtypes import Size as Size
 from funcgrad.torch.dtypes import bool_ as bool  # noqa: F401

@@ -199,8 +199,8 @@ def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
 
 
 def _format(self: Tensor, spec: str) -> str:
-    return format(self.item(), spec) if spec and self.ndim == 0 else repr(self)
+    return format(self.item(), spec) if self.ndim == 0 and type(self) is Tensor else object.__format__(self, spec)
 
 
 setattr(Tensor, "__repr__", text)  # noqa: B010
-setattr(Tensor, "__format__", lambda self, spec: format(self.item(), spec) if self.ndim == 0 else _format(self, spec))  # noqa: B010
+setattr(Tensor, "__format__", _format)  # noqa: B010

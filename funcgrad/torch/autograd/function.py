@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.core.tracing import user_source
+import funcgrad.numpy as fnp
+from funcgrad import tree
+from funcgrad.api.custom import custom_vjp
+from funcgrad.core.tracing import Tracer, user_source
 from funcgrad.torch import dtypes
 from funcgrad.torch.inplace import counted, rebase
 from funcgrad.torch.modes import state
 from funcgrad.torch.node import FREED, NO_EDGE, Node, edge_of
 from funcgrad.torch.ops.views import detach
 from funcgrad.torch.saved import Saved
-from funcgrad.torch.tensor import Tensor, make
+from funcgrad.torch.tensor import Tensor, make, wrap
 from funcgrad.torch.views import set_view
 
 
@@ -207,8 +210,10 @@ class Function(metaclass=FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs forward and records this function in the graph."""
-        node = cls._backward_cls()
         tensors = [a for a in args if isinstance(a, Tensor)]
+        if state.functional and _has_rule(cls) and any(type(t._array) is Tracer for t in tensors):
+            return _under_transforms(cls, args, kwargs)
+        node = cls._backward_cls()
         node.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         recorded = state.grad and any(node.needs_input_grad)
         if recorded:
@@ -221,6 +226,79 @@ class Function(metaclass=FunctionMeta):
         if recorded:
             _save(node, found)
         return found[0] if single else tuple(found)
+
+
+def _has_rule(cls: type[Function]) -> bool:
+    return cls.backward is not Function.backward or cls.vjp is not Function.vjp
+
+
+class _Kept:
+    """What a ctx holds, without its tensors: those are residuals, and may be other tracers when backward runs."""
+
+    def __init__(self, node: FunctionNode):
+        self.leaves, self.kind = tree.flatten(dict(node.__dict__))
+        self.places = [i for i, leaf in enumerate(self.leaves) if isinstance(leaf, Tensor)]
+        self.arrays = [self.leaves[i]._array for i in self.places]
+
+    def restore(self, node: FunctionNode, arrays: Sequence[Any]) -> None:
+        leaves = list(self.leaves)
+        for i, array in zip(self.places, arrays, strict=True):
+            leaves[i] = wrap(array)
+        node.__dict__.update(tree.unflatten(self.kind, leaves))
+
+
+def _mirrored(array: Any) -> Any:
+    """A gradient in the other room's convention: PyTorch's of complex numbers is the conjugate of JAX's."""
+    return fnp.conj(array) if array.dtype.kind == "c" else array
+
+
+def _under_transforms(cls: type[Function], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """`apply` inside a transform of torch.func: an operation of the pure room whose derivative is the user's backward."""
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    seen: dict[str, Any] = {}
+
+    def run(arrays: Sequence[Any]) -> tuple[FunctionNode, tuple[Any, ...]]:
+        node, full = cls._backward_cls(), list(args)
+        for i, array in zip(places, arrays, strict=True):
+            full[i] = wrap(array)
+        node.needs_input_grad = tuple(isinstance(a, Tensor) and a._array.dtype.kind in "fc" for a in full)
+        node.tensor_inputs = [a._array.shape if isinstance(a, Tensor) else None for a in full]
+        outputs = _forward(cls, node, full, kwargs)
+        if node._dirty:
+            raise RuntimeError(f"{cls.__name__}: mark_dirty has no meaning inside torch.func; return a new tensor.")
+        outs = outputs if isinstance(outputs, tuple) else (outputs,)
+        loose = {id(t) for t in node._not_differentiable}
+        seen.update(single=not isinstance(outputs, tuple), outs=outs, loose=[id(o) in loose for o in outs])
+        node.out_types = [
+            np.empty(o._array.shape, o._array.dtype) if isinstance(o, Tensor) else dtypes_placeholder for o in outs
+        ]
+        return node, tuple(o._array for o in outs if isinstance(o, Tensor))
+
+    def primal(*arrays: Any) -> Any:
+        return run(arrays)[1]
+
+    def fwd(*arrays: Any) -> Any:
+        node, outs = run(arrays)
+        kept = _Kept(node)
+        return outs, (kept, kept.arrays)
+
+    def bwd(residuals: Any, cotangents: Any) -> Any:
+        node = cls._backward_cls()
+        residuals[0].restore(node, residuals[1])
+        coming = iter(cotangents)
+        found = [None if t is dtypes_placeholder else next(coming) for t in node.out_types]
+        given: list[Any] = [
+            None if c is None or t.dtype.kind not in "fc" else make(_mirrored(c))
+            for c, t in zip(found, node.out_types, strict=True)
+        ]
+        return tuple(None if g is None else _mirrored(g._array) for g in node.run_tensors(given))
+
+    call = custom_vjp(primal)
+    call.defvjp(fwd, bwd)
+    found = iter(call(*[args[i]._array for i in places]))
+    results = [wrap(next(found)) if isinstance(o, Tensor) else o for o in seen["outs"]]
+    results = [detach(r) if alone else r for r, alone in zip(results, seen["loose"], strict=True)]
+    return results[0] if seen["single"] else tuple(results)
 
 
 def _forward(cls: type[Function], node: FunctionNode, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.torch import dtypes
+from funcgrad.torch.ops.copies import deep_copied
 from funcgrad.torch.ops.views import detach
 from funcgrad.torch.tensor import Tensor, TensorMeta, check_may_require_grad, make
 
@@ -31,6 +32,9 @@ class ParameterMeta(TensorMeta):
 
 class Parameter(Tensor, metaclass=ParameterMeta):
     """A tensor that, set as an attribute of a module, is one of its parameters. Requires grad unless told otherwise."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return deep_copied(self, memo, bare=True)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + Tensor.__repr__(self)

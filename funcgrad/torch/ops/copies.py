@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
+import warnings
 from typing import Any
 
 import numpy as np
@@ -177,7 +178,13 @@ def _deep_copied_memory(array: np.ndarray, memo: dict[int, Any]) -> np.ndarray:
     return np.ndarray(array.shape, array.dtype, copy, address(array) - address(whole), array.strides)
 
 
-def _deep_copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
+def _attributes(self: Tensor) -> dict[str, Any]:
+    """What the user has set on the tensor."""
+    return {k: v for k, v in self.__dict__.items() if k not in Tensor.__annotations__}
+
+
+def deep_copied(self: Tensor, memo: dict[int, Any], bare: bool = False) -> Tensor:
+    """`copy.deepcopy` of a leaf. With `bare`, without its gradient and without attributes, as PyTorch copies parameters."""
     known = memo.get(id(self))
     if known is not None:
         return known
@@ -193,8 +200,9 @@ def _deep_copied(self: Tensor, memo: dict[int, Any]) -> Tensor:
     made._counter = memo.setdefault(id(self._counter), made._counter)
     made._requires_grad = self._requires_grad
     memo[id(self)] = made
-    if self._grad is not None:
+    if not bare:
         made._grad = copying.deepcopy(self._grad, memo)
+        made.__dict__.update(copying.deepcopy(_attributes(self), memo))
     return made
 
 
@@ -203,7 +211,9 @@ def _reduced(self: Tensor) -> tuple[Any, ...]:
         array, flag = concrete(self, "pickle"), True
     else:
         array, flag = concrete(self, "pickle"), self._requires_grad
-    return _rebuilt, (type(self), np.array(array, order="K"), flag)
+    for hook in (self._hooks or {}).values():
+        warnings.warn(f"backward hook {hook!r} on tensor will not be serialized.", UserWarning, stacklevel=3)
+    return _rebuilt, (type(self), np.array(array, order="K"), flag), _attributes(self) or None
 
 
 def _rebuilt(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
@@ -214,5 +224,5 @@ def _rebuilt(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
 
 
 setattr(Tensor, "__copy__", _copied)  # noqa: B010
-setattr(Tensor, "__deepcopy__", _deep_copied)  # noqa: B010
+setattr(Tensor, "__deepcopy__", deep_copied)  # noqa: B010
 setattr(Tensor, "__reduce_ex__", lambda self, protocol: _reduced(self))  # noqa: B010

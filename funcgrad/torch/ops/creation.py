@@ -110,7 +110,11 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A tensor that shares the array's memory. Raises TypeError for what is no array, or of no dtype of a tensor."""
+    """A tensor that shares the array's memory.
+
+    Raises TypeError for what is no array, or of no dtype of a tensor, and ValueError for negative or odd strides and for
+    another byte order. Warns of a read-only array: writing to the tensor raises ValueError.
+    """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     dtypes.from_numpy_dtype(ndarray.dtype)
@@ -120,8 +124,22 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
             "currently supported. "
             "(You can probably work around this by making a copy of your array  with array.copy().)"
         )
-    plain = ndarray.view(np.ndarray)
-    return make(plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("=")))
+    if any(s % ndarray.itemsize for s in ndarray.strides):
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
+        )
+    if not ndarray.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported: write array.astype(array.dtype.newbyteorder('='))."
+        )
+    if not ndarray.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable: writing to this tensor raises ValueError. Copy the array to write.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return make(ndarray.view(np.ndarray))
 
 
 def _kind(dtype: Any) -> np.dtype:

@@ -10,8 +10,7 @@ import numpy as np
 from funcgrad.api import settings
 from funcgrad.core.tracing import type_of
 from funcgrad.torch import dtypes
-from funcgrad.torch.ops.creation import from_numpy
-from funcgrad.torch.tensor import Tensor, concrete
+from funcgrad.torch.tensor import Tensor, concrete, make
 
 
 def is_tensor(obj: Any) -> bool:
@@ -55,9 +54,41 @@ def promote_types(type1: dtypes.dtype, type2: dtypes.dtype) -> dtypes.dtype:
     return dtypes.from_numpy_dtype(dtypes.promote_dtypes(type1.numpy, type2.numpy))
 
 
-def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor over the memory of another library's array: NumPy, PyTorch, JAX and all that speak DLPack."""
-    return from_numpy(np.from_dlpack(ext_tensor))
+class _Capsule:
+    """A bare DLPack capsule as the object that NumPy asks for one."""
+
+    def __init__(self, capsule: Any):
+        self.capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor over the memory of another library's array: NumPy, PyTorch, JAX and all that speak DLPack, or a capsule.
+
+    `copy=True` takes a copy, `copy=False` raises where the other library cannot share. Raises RuntimeError for what speaks
+    no DLPack, and for a capsule that was used before.
+    """
+    if device is not None:
+        dtypes.device(device)
+    bare = type(ext_tensor).__name__ == "PyCapsule"
+    if not bare and getattr(ext_tensor, "__dlpack__", None) is None:
+        raise RuntimeError(
+            f"from_dlpack received an invalid capsule: {type(ext_tensor).__name__} has no __dlpack__; write torch.tensor(...)."
+        )
+    try:
+        array = np.from_dlpack(_Capsule(ext_tensor) if bare else ext_tensor, copy=False if copy is False else None)
+    except ValueError as error:
+        if not bare:
+            raise
+        raise RuntimeError(
+            "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once."
+        ) from error
+    return make(np.array(array, order="K") if copy else array)
 
 
 def _dlpack(self: Tensor, **options: Any) -> Any:
