@@ -115,6 +115,11 @@ def from_numpy_dtype(kind: Any) -> dtype:
     return found
 
 
+def numpy_or_default(kind: Any) -> np.dtype:
+    """As `numpy_dtype`, and the default dtype for None: what functions make that are told no dtype."""
+    return _default[0].numpy if kind is None else numpy_dtype(kind)
+
+
 def numpy_dtype(kind: Any) -> np.dtype:
     """The NumPy dtype of a dtype, of a Python type (float is the default dtype, int is int64) or of a NumPy dtype."""
     if type(kind) is dtype:

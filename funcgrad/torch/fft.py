@@ -106,7 +106,7 @@ def ifftshift(input: Operand, dim: Any = None) -> Any:
 
 
 def _frequencies(values: np.ndarray, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
-    kind = dtypes.numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
+    kind = dtypes.numpy_or_default(dtype)
     return finish(values.astype(kind), requires_grad, device=device)
 
 

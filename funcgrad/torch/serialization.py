@@ -20,7 +20,7 @@ import numpy as np
 from funcgrad.ops.families import LazyModule
 from funcgrad.torch import dtypes
 from funcgrad.torch.nn.parameter import Parameter
-from funcgrad.torch.tensor import Tensor, concrete, make
+from funcgrad.torch.tensor import Tensor, concrete, make, memory_of
 
 safetensors: Any = LazyModule("safetensors.numpy")
 
@@ -92,9 +92,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
 
     def _tensor(self, t: Tensor) -> _Call:
         array = concrete(t, "torch.save")
-        owner = array
-        while isinstance(owner.base, np.ndarray):
-            owner = owner.base
+        owner = memory_of(array)
         if owner.dtype != array.dtype or not owner.flags.c_contiguous:
             owner = array = np.ascontiguousarray(array)
         storage = self._storage(owner)

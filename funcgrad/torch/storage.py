@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.torch import dtypes
-from funcgrad.torch.tensor import Tensor, concrete
+from funcgrad.torch.tensor import Tensor, concrete, memory_of
 
 
 class UntypedStorage:
@@ -102,10 +102,7 @@ class TypedStorage:
 
 def _flat(array: np.ndarray) -> np.ndarray:
     """The memory that an array lies in, one number after the other."""
-    whole = array
-    while isinstance(whole.base, np.ndarray):
-        whole = whole.base
-    return whole.ravel(order="K").view(array.dtype)
+    return memory_of(array).ravel(order="K").view(array.dtype)
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:

@@ -405,6 +405,13 @@ def wrap(value: Any) -> Tensor:
     return make(value)
 
 
+def memory_of(array: np.ndarray) -> np.ndarray:
+    """The array that holds the memory of this one, as far as NumPy knows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
 def address(array: np.ndarray) -> int:
     """The address of the first element."""
     return array.__array_interface__["data"][0]

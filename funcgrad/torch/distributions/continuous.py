@@ -21,8 +21,8 @@ from funcgrad.torch.ops import random, unary
 from funcgrad.torch.ops.views import expand
 
 
-class Normal(Distribution):
-    """The normal distribution of mean `loc` and standard deviation `scale`."""
+class _LocationScale(Distribution):
+    """A density that is symmetric about `loc` and as wide as `scale`."""
 
     arg_constraints: ClassVar[dict[str, Check]] = {"loc": REAL, "scale": POSITIVE}
     has_rsample = True
@@ -35,7 +35,11 @@ class Normal(Distribution):
     def mean(self) -> Values:
         return self.loc
 
-    mode = mean
+
+class Normal(_LocationScale):
+    """The normal distribution of mean `loc` and standard deviation `scale`."""
+
+    mode = _LocationScale.mean
 
     @property
     def variance(self) -> Values:
@@ -90,19 +94,8 @@ class LogNormal(Normal):
         return Normal.icdf(self, value).exp()
 
 
-class Laplace(Distribution):
+class Laplace(_LocationScale):
     """The density exp(-|x - loc| / scale) / (2 scale)."""
-
-    arg_constraints: ClassVar[dict[str, Check]] = {"loc": REAL, "scale": POSITIVE}
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
-        self.loc, self.scale = tensors(loc, scale)
-        Distribution.__init__(self, self.loc.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Values:
-        return self.loc
 
     @property
     def variance(self) -> Values:

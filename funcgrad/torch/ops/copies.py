@@ -12,7 +12,7 @@ import funcgrad.numpy as fnp
 from funcgrad.ops.basics import convert
 from funcgrad.torch import dtypes
 from funcgrad.torch.operation import Operand, operation, write_in_place
-from funcgrad.torch.tensor import Tensor, address, concrete, make
+from funcgrad.torch.tensor import Tensor, address, concrete, make, memory_of
 
 
 def _clone_look(x: np.ndarray, memory_format: Any) -> np.ndarray:
@@ -167,9 +167,7 @@ def _copied(self: Tensor) -> Tensor:
 
 def _deep_copied_memory(array: np.ndarray, memo: dict[int, Any]) -> np.ndarray:
     """The array in a copy of all the memory that it lies in, which what shares it shares again."""
-    whole = array
-    while isinstance(whole.base, np.ndarray):
-        whole = whole.base
+    whole = memory_of(array)
     if not whole.flags.forc or whole.dtype.itemsize != array.dtype.itemsize:
         return np.array(array, order="K")
     if id(whole) not in memo:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.torch import dtypes
+from funcgrad.torch.dtypes import numpy_or_default
 from funcgrad.torch.ops.copies import as_dtype
 from funcgrad.torch.ops.shapes import ints
 from funcgrad.torch.tensor import Tensor, concrete, make
@@ -142,10 +143,6 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
     return make(ndarray.view(np.ndarray))
 
 
-def _kind(dtype: Any) -> np.dtype:
-    return dtypes.numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
-
-
 def _sized(fill: Callable[[tuple[int, ...], Any], np.ndarray], name: str, doc: str) -> Callable[..., Tensor]:
     def function(*size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
                  requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None,
@@ -156,7 +153,7 @@ def _sized(fill: Callable[[tuple[int, ...], Any], np.ndarray], name: str, doc: s
         shape = ints(size if given is None else (given,))
         if any(n < 0 for n in shape):
             raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-        return finish(fill(shape, _kind(dtype)), requires_grad, out, device)
+        return finish(fill(shape, numpy_or_default(dtype)), requires_grad, out, device)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -193,7 +190,7 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
          requires_grad: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """A tensor filled with one value, whose kind gives the dtype."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    kind = _kind(dtype) if dtype is not None or isinstance(value, float) else as_array(value, None).dtype
+    kind = numpy_or_default(dtype) if dtype is not None or isinstance(value, float) else as_array(value, None).dtype
     return finish(np.full(ints((size,)), fitting(value, kind), kind), requires_grad, out, device)
 
 
@@ -235,7 +232,7 @@ def arange(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, d
     if (last - first) * width < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     whole = all(isinstance(v, (int, np.integer)) for v in (first, last, width))
-    kind = dtypes.numpy_dtype(dtype) if dtype is not None else np.dtype(np.int64) if whole else _kind(None)
+    kind = np.dtype(np.int64) if dtype is None and whole else numpy_or_default(dtype)
     if kind == np.int64:  # counted with the bounds as integers; the narrower dtypes count with the bounds as given
         first, last, width = int(first), int(last), int(width)
         if width == 0:
@@ -259,7 +256,7 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = 
     """`steps` numbers from start to end, both included, at equal distances."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    return finish(_spaced(_number(start), _number(end), steps, _kind(dtype)), requires_grad, out, device)
+    return finish(_spaced(_number(start), _number(end), steps, numpy_or_default(dtype)), requires_grad, out, device)
 
 
 def _spaced(start: Any, end: Any, steps: int, kind: np.dtype) -> np.ndarray:
@@ -276,15 +273,14 @@ def _spaced(start: Any, end: Any, steps: int, kind: np.dtype) -> np.ndarray:
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None,
              device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """base to the power of `steps` numbers from start to end."""
-    return finish(
-        (base ** np.linspace(_number(start), _number(end), steps)).astype(_kind(dtype)), requires_grad, out, device
-    )
+    powers = base ** np.linspace(_number(start), _number(end), steps)
+    return finish(powers.astype(numpy_or_default(dtype)), requires_grad, out, device)
 
 
 def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
         requires_grad: bool = False) -> Tensor:  # fmt: skip
     """The n x m matrix with ones on the diagonal."""
-    return finish(np.eye(n, m, dtype=_kind(dtype)), requires_grad, out, device)
+    return finish(np.eye(n, m, dtype=numpy_or_default(dtype)), requires_grad, out, device)
 
 
 def tril_indices(
@@ -303,7 +299,7 @@ def triu_indices(
 
 def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-d tensor."""
-    return finish(np.asarray(value, _kind(dtype)), requires_grad)
+    return finish(np.asarray(value, numpy_or_default(dtype)), requires_grad)
 
 
 # ---- methods ----

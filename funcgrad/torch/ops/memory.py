@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.torch import dtypes
+from funcgrad.torch.dtypes import numpy_or_default
 from funcgrad.torch.ops.creation import finish
 from funcgrad.torch.ops.shapes import ints
 from funcgrad.torch.tensor import Tensor, concrete
-
-
-def _kind(dtype: Any) -> np.dtype:
-    return dtypes.numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
 
 
 def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
@@ -26,7 +22,7 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = No
         raise RuntimeError(f"mismatch in length of strides and shape: {len(strides)} and {len(sizes)}")
     if any(s < 0 for s in strides):
         raise RuntimeError(f"empty_strided: strides must not be negative, got {list(strides)}")
-    kind = _kind(dtype)
+    kind = numpy_or_default(dtype)
     count = 0 if 0 in sizes else 1 + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
     memory = np.zeros(max(count, 1), kind)
     return finish(
@@ -51,7 +47,7 @@ def empty_permuted(size: Any, physical_layout: Sequence[int], *, dtype: Any = No
 
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
     """A tensor over the memory of an object with Python's buffer interface. Raises ValueError for too little of it."""
-    kind = _kind(dtype)
+    kind = numpy_or_default(dtype)
     size = memoryview(buffer).nbytes
     if size == 0 or count == 0:
         raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")

@@ -15,6 +15,7 @@ import numpy as np
 import funcgrad.numpy as fnp
 from funcgrad import random
 from funcgrad.torch import dtypes
+from funcgrad.torch.dtypes import numpy_or_default
 from funcgrad.torch.modes import state
 from funcgrad.torch.operation import Operand, operation, write_in_place
 from funcgrad.torch.ops.copies import copy_
@@ -173,20 +174,16 @@ def _finish(made: Tensor, requires_grad: bool, out: Any) -> Tensor:
     return made
 
 
-def _kind(dtype: Any) -> np.dtype:
-    return dtypes.numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
-
-
 def rand(*size: Any, generator: Generator | None = None, out: Any = None, dtype: Any = None, layout: Any = None,
          device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
-    return _finish(_uniform(next_key(generator), ints(size), _kind(dtype), 0.0, 1.0), requires_grad, out)
+    return _finish(_uniform(next_key(generator), ints(size), numpy_or_default(dtype), 0.0, 1.0), requires_grad, out)
 
 
 def randn(*size: Any, generator: Generator | None = None, out: Any = None, dtype: Any = None, layout: Any = None,
           device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """Standard normal."""
-    return _finish(_normal(next_key(generator), ints(size), _kind(dtype)), requires_grad, out)
+    return _finish(_normal(next_key(generator), ints(size), numpy_or_default(dtype)), requires_grad, out)
 
 
 def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, out: Any = None,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import funcgrad.numpy as fnp
-from funcgrad.torch import dtypes
+from funcgrad.torch.dtypes import numpy_or_default
 from funcgrad.torch.operation import Operand, operation
 from funcgrad.torch.ops.creation import finish
 from funcgrad.torch.tensor import Tensor
@@ -20,7 +20,7 @@ def _window(
     """The values of a window of some length; a periodic one is the symmetric one of length + 1 without its end."""
     if length < 0:
         raise RuntimeError(f"window requires a non-negative window_length, got window_length={length}")
-    kind = dtypes.numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
+    kind = numpy_or_default(dtype)
     if kind.kind != "f":
         raise RuntimeError(f"window expects floating point dtypes, got: {dtype}")
     whole = shape(length + 1 if periodic and length > 1 else length) if length else np.empty(0)
