@@ -1,8 +1,8 @@
 """Products of matrices that are better made of something else than one GEMM.
 
-One with a small result and a long contraction, such as x.T @ y of two tall matrices, is the sum of a batch of products: it would be
-shared out by tiles of its result, so that it would be one thread's work. How many parts it is cut into depends on its sizes
-alone: the result is the same to the bit however many threads there are.
+One with a small result and a long contraction, such as x.T @ y of two tall matrices, is the sum of a batch of products: shared
+out by tiles of its result it would be one thread's work. How many parts it is cut into depends on its sizes alone: the
+result is the same to the bit however many threads there are.
 
 One that sums over a single term (an outer product, and under vmap a batch of them) is an elementwise product, which fuses
 with what is around it; OpenBLAS takes three times as long.
