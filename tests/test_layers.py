@@ -157,7 +157,7 @@ file where Linux says how much memory a group of processes may have; a value of
 scan's `checkpoint`; a parameter that holds the user's solver; the function's name in messages, a loop's parameter."""
 
 
-KERNEL_LANGUAGE = {"build.py", "functions.py", "emit.py", "numba_language.py", "indexing.py", "cumulative.py"}
+KERNEL_LANGUAGE = {"build.py", "functions.py", "kernel_text.py", "numba_language.py", "indexing.py", "cumulative.py"}
 """Files about the language that kernels are written in, which has a floor and a sqrt of its own."""
 
 

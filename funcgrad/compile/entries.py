@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from funcgrad.compile import blas, native
-from funcgrad.compile.emit import Emitted, emit
+from funcgrad.compile.emit import emit
 from funcgrad.compile.fuse import fuse
 from funcgrad.compile.layouts import Lowered, resolve
 from funcgrad.compile.plan import ALIGNMENT, Memory, plan_memory
@@ -208,7 +208,7 @@ def entry_of(step: Step, low: Lowered) -> Entry:
 
 
 def _kernel(k: Kernel, low: Lowered) -> NativeStep:
-    made: Emitted = emit(k, low)
+    made = emit(k, low)
     written = {low.targets.get(v, (v, None))[0] for v in k.stored}
     bases = [a.base for a in made.pointers]
     grain = max(int(GRAIN_WORK / max(made.work, 1.0)), 1)

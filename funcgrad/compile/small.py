@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from funcgrad.compile.emit import block, suffix
+from funcgrad.compile.kernel_text import block, suffix
 from funcgrad.core.program import Var
 from funcgrad.core.types import ArrayType
 
