@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from funcgrad.compile import build, loader, machine, native
+from funcgrad.compile import codegen, loader, machine, native
 
 KERNEL = """
 declare double @fmod(double, double)
@@ -33,7 +33,7 @@ linux = pytest.mark.skipif(sys.platform != "linux" or struct.calcsize("P") != 8,
 
 
 def code_of(text):
-    return build.compile_ir(text)
+    return codegen.compile_ir(text)
 
 
 @linux

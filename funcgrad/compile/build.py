@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import ast
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -25,6 +23,7 @@ import numpy as np
 from llvmlite import ir
 
 from funcgrad.compile import functions, vecmath, vectors
+from funcgrad.compile.codegen import compile_ir, vector_bits
 
 I64 = ir.IntType(64)
 BOOL = ir.IntType(1)
@@ -37,8 +36,6 @@ LONG = 32
 """Statements from which the vectors of an inner loop go through it side by side."""
 SIDE_BY_SIDE = 4
 """How many do: of one long chain of dependent instructions a CPU sees no more than one iteration at a time."""
-_lock = threading.Lock()
-_machine: list[Any] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,52 +57,9 @@ def kind_type(kind: str) -> Any:
     return BOOL if kind == "b8" else ir.IntType(int(kind[1:]))
 
 
-def target_machine() -> Any:
-    """The machine code generator for this CPU, made once."""
-    with _lock:
-        if not _machine:
-            llvm.initialize_native_target()
-            llvm.initialize_native_asmprinter()
-            llvm.initialize_native_asmparser()
-            features = llvm.get_host_cpu_features().flatten()
-            target = llvm.Target.from_default_triple()
-            _machine.append(target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3))
-        return _machine[0]
-
-
-@lru_cache(maxsize=1)
-def vector_bits() -> int:
-    """The width of this CPU's vector registers."""
-    features = llvm.get_host_cpu_features()
-    return 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
-
-
 def compile_source(text: str, symbol: str) -> bytes:
     """The object file of a kernel's source, its function under the name `symbol`."""
     return compile_ir(assembly(lower(text, symbol)))
-
-
-def compile_ir(text: str, level: int = 3) -> bytes:
-    """The object file of LLVM assembly for this CPU. level: of the passes over it, 0 for what is written as it should run."""
-    machine = target_machine()
-    module = llvm.parse_assembly(text)
-    with _lock:
-        options = llvm.create_pipeline_tuning_options(speed_level=level)
-        options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = level > 0
-        builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-        return machine.emit_object(module)
-
-
-def optimised_ir(text: str, symbol: str = "kernel") -> str:
-    """The LLVM assembly of a kernel after optimisation, for tests and for the curious."""
-    machine = target_machine()
-    module = llvm.parse_assembly(assembly(lower(text, symbol)))
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = True
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
-    return str(module)
 
 
 _WISHES = {

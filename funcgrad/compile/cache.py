@@ -84,6 +84,7 @@ def _sources() -> str:
     digest = hashlib.sha256()
     for path in [
         here / "build.py",
+        here / "codegen.py",
         here / "functions.py",
         here / "vectors.py",
         *sorted((here / "vecmath").glob("*.py")),

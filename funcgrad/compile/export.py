@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import build, locks, native
+from funcgrad.compile import codegen, locks, native
 from funcgrad.compile.assembly import load_pointer, load_word
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep
 from funcgrad.compile.executor import Executable
@@ -166,7 +166,7 @@ def apply_address() -> int:
     """The address of `long fg_apply(program, arrays)`."""
     with locks.loading:
         if not _apply:
-            _apply.append(native.load_code(APPLY, lambda _: build.compile_ir(APPLY), "fg_apply"))
+            _apply.append(native.load_code(APPLY, lambda _: codegen.compile_ir(APPLY), "fg_apply"))
         return _apply[0]
 
 
@@ -325,7 +325,7 @@ def _pointer_type(dtype: np.dtype) -> Any:
 def _loaded(text: str, symbol: str) -> int:
     """The address of a function of LLVM assembly. It holds addresses of this process, so it is in no cache."""
     with locks.loading:
-        return native.link(build.compile_ir(text), [symbol])[0]
+        return native.link(codegen.compile_ir(text), [symbol])[0]
 
 
 def _stub(export: Export, form: str, symbol: str) -> str:

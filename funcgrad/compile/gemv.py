@@ -12,7 +12,7 @@ from typing import Any
 from funcgrad.compile import locks, native
 from funcgrad.ops.families import LazyModule
 
-_build: Any = LazyModule("funcgrad.compile.build")
+_codegen: Any = LazyModule("funcgrad.compile.codegen")
 """The compiler proper: only code that is on no disk needs it."""
 _REALS = {"f32": "float", "f64": "double"}
 _addresses: dict[tuple[str, bool, bool], int] = {}
@@ -29,7 +29,7 @@ def gemv_address(kind: str, on_the_right: bool, along_sum: bool) -> int:
         if key not in _addresses:
             symbol = f"fg_gemv_{kind}_{'right' if on_the_right else 'left'}_{'rows' if along_sum else 'columns'}"
             text = _text(symbol, _REALS[kind], on_the_right, along_sum)
-            _addresses[key] = native.load_code(text, lambda _: _build.compile_ir(text), symbol)
+            _addresses[key] = native.load_code(text, lambda _: _codegen.compile_ir(text), symbol)
         return _addresses[key]
 
 

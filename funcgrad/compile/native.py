@@ -19,6 +19,7 @@ from funcgrad.core.array import Array
 from funcgrad.ops.families import LazyModule
 
 _build: Any = LazyModule("funcgrad.compile.build")
+_codegen: Any = LazyModule("funcgrad.compile.codegen")
 """The compiler proper: only a kernel that is on no disk needs it."""
 _llvm: Any = LazyModule("llvmlite.binding")
 _engine: list[Any] = []
@@ -156,7 +157,7 @@ class Runtime:
             "fg_pool_stop",
             "fg_worker",
         )
-        found = load_functions(text, lambda _: _build.compile_ir(text, 0), functions)
+        found = load_functions(text, lambda _: _codegen.compile_ir(text, 0), functions)
         run, bind, steps, self.loop, self.switch, init, stop, worker = found
         c_int, c_any = ctypes.c_int64, ctypes.py_object
         self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any)(run)
