@@ -17,6 +17,7 @@ pass over the row), "fold_columns" (the same with the last dimension kept: resul
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 from funcgrad.compile.fuse import CHUNK
@@ -238,8 +239,15 @@ def fold_columns(w: Writer) -> list[str]:
         narrowest = min(w.target(v).dtype.itemsize for v in w.k.stored)
         w.out.multiple = -(-LINE // max(w.size(last) * narrowest, 1))
         return block("for i in range(lo, hi):", [*whole, *lines])
-    w.out.units, w.out.work, w.out.multiple = w.size(last), w.cost * elements, 64
+    w.out.units, w.out.work, w.out.multiple = w.size(last), w.cost * elements, columns_together(w.size(last))
     return lines
+
+
+def columns_together(columns: int) -> int:
+    """How many columns a thread takes at least: of long rows a good piece, since a few elements of each are a page of memory
+    each. A column's sum is the same however many its thread takes."""
+    share = -(-columns // max(os.cpu_count() or 1, 2))
+    return min(-(-share // 64) * 64, 512)
 
 
 def pass_of(w: Writer, header: str, stored: Sequence[Var]) -> list[str]:
