@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad import tree
-from funcgrad.compile import locks, numba_language
+from funcgrad.compile import locks
 from funcgrad.compile.conv_text import Lines, indented
 from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.compile.emit import suffix
@@ -30,6 +30,7 @@ from funcgrad.ops.families import LazyModule
 from funcgrad.ops.views import contiguous
 
 numba: Any = LazyModule("numba")
+numba_language: Any = LazyModule("funcgrad.compile.numba_language")
 _registry: Any = LazyModule("numba.core.registry")
 _support: Any = LazyModule("numba.np.numpy_support")
 ELEMENT_WORK = 100.0
