@@ -14,6 +14,8 @@ from benchmarks.harness import Absent, Setup, row
 
 Program = Callable[[Any, Any], Callable[..., Any]]
 Data = Callable[[np.random.Generator], tuple[Any, ...]]
+TorchProgram = Callable[[Any, Callable[[np.ndarray], Any], Callable[[Any], Any], Data], Callable[[], object]]
+"""(torch, tensor, compiled, data) -> the function to call, as `torch_pair` says."""
 
 
 def pair(program: Program, data: Data) -> dict[str, Any]:
@@ -74,13 +76,45 @@ def backward(torch: Any, loss: Callable[..., Any], leaves: Any) -> Callable[[], 
     return call
 
 
+def in_both(name: str, program: Program, data: Data, torch_program: TorchProgram | None = None,
+            moved: float = 0.0, flops: float = 0.0) -> None:  # fmt: skip
+    """A row in float32, and one whose name begins with "float64: " with the same data in float64. `moved` and `flops`: in
+    float32."""
+    for dtype, called in ((np.float32, name), (np.float64, f"float64: {name}")):
+
+        def typed(rng: np.random.Generator, dtype: Any = dtype) -> tuple[Any, ...]:
+            return tuple(_typed(data(rng), dtype))
+
+        def ported(torch: Any, tensor: Any, compiled: Any, typed: Data = typed) -> Callable[[], object]:
+            assert torch_program is not None
+            return torch_program(torch, tensor, compiled, typed)
+
+        twice = np.dtype(dtype).itemsize // 4
+        peers = torch_pair(ported) if torch_program is not None else {}
+        row(called, **pair(program, typed), **peers, moved=moved * twice, flops=flops * twice)
+
+
+def _typed(x: Any, dtype: Any) -> Any:
+    """Arguments with every array in this dtype."""
+    if isinstance(x, dict):
+        return {k: _typed(v, dtype) for k, v in x.items()}
+    return x.astype(dtype) if isinstance(x, np.ndarray) else type(x)(_typed(v, dtype) for v in x)
+
+
 # ---- latency ----
 
-row(
-    "jit(grad), 10 elements, a call",
-    limit=1.2e-6,
-    **pair(lambda lib, jnp: lib.grad(lambda x: jnp.sum(jnp.tanh(x) * x)), lambda rng: (rng.normal(size=10),)),
-)
+for _dtype, _name in (
+    (np.float64, "jit(grad), 10 elements, a call"),
+    (np.float32, "float32: jit(grad), 10 elements, a call"),
+):
+    row(
+        _name,
+        limit=1.2e-6,
+        **pair(
+            lambda lib, jnp: lib.grad(lambda x: jnp.sum(jnp.tanh(x) * x)),
+            lambda rng, d=_dtype: (rng.normal(size=10).astype(d),),  # type: ignore[misc]
+        ),
+    )
 
 # ---- elementwise ----
 
@@ -125,8 +159,8 @@ def _options(rng: np.random.Generator) -> tuple[Any, ...]:
     return tuple(rng.uniform(a, b, 1 << 19).astype(np.float32) for a, b in bounds)
 
 
-def _options_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
-    leaves = tuple(tensor(a).requires_grad_() for a in _options(np.random.default_rng(0)))
+def _options_torch(torch: Any, tensor: Any, compiled: Any, data: Data) -> Callable[[], object]:
+    leaves = tuple(tensor(a).requires_grad_() for a in data(np.random.default_rng(0)))
 
     def price(s: Any, k: Any, t: Any, r: Any, v: Any) -> Any:
         d1 = (torch.log(s / k) + (r + 0.5 * v * v) * t) / (v * torch.sqrt(t))
@@ -139,12 +173,7 @@ def _options_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], objec
     return backward(torch, compiled(price), leaves)
 
 
-row(
-    "Black-Scholes greeks, 512k options",
-    **pair(black_scholes, _options),
-    **torch_pair(_options_torch),
-    moved=40.0 * (1 << 19),
-)
+in_both("Black-Scholes greeks, 512k options", black_scholes, _options, _options_torch, moved=40.0 * (1 << 19))
 
 # ---- networks ----
 
@@ -176,8 +205,8 @@ def _mlp_data(rng: np.random.Generator) -> tuple[Any, ...]:
     return params, velocity, rng.normal(size=(128, 784)).astype(np.float32), y
 
 
-def _mlp_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
-    params, _, x, y = _mlp_data(np.random.default_rng(0))
+def _mlp_torch(torch: Any, tensor: Any, compiled: Any, data: Data) -> Callable[[], object]:
+    params, _, x, y = data(np.random.default_rng(0))
     leaves = [tensor(a).requires_grad_() for pair in params for a in pair]
     x, y = tensor(x), tensor(y).argmax(1)
     optimiser = torch.optim.SGD(leaves, lr=0.01, momentum=0.9)
@@ -199,12 +228,10 @@ def _mlp_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
     return call
 
 
-row(
-    "MLP 784-512-512-10, SGD-momentum step, batch 128",
-    **pair(mlp_step, _mlp_data),
-    **torch_pair(_mlp_torch),
+in_both(
+    "MLP 784-512-512-10, SGD-momentum step, batch 128", mlp_step, _mlp_data, _mlp_torch,
     flops=2 * 128 * (2 * 784 * 512 + 3 * 512 * 512 + 3 * 5120),
-)
+)  # fmt: skip
 
 
 def example_gradients(lib: Any, jnp: Any) -> Callable[..., Any]:
@@ -224,7 +251,7 @@ def _example_data(rng: np.random.Generator) -> tuple[Any, ...]:
     return params, rng.normal(size=(64, 64)).astype(f), rng.normal(size=(64, 10)).astype(f)
 
 
-row("per-example gradients of a 64-128-10 MLP, batch 64", **pair(example_gradients, _example_data))
+in_both("per-example gradients of a 64-128-10 MLP, batch 64", example_gradients, _example_data)
 
 
 def transformer(lib: Any, jnp: Any) -> Callable[..., Any]:
@@ -254,8 +281,8 @@ def _block_data(rng: np.random.Generator) -> tuple[Any, ...]:
     return p, rng.normal(size=(8, 128, d)).astype(f)
 
 
-def _block_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
-    arrays, x0 = _block_data(np.random.default_rng(0))
+def _block_torch(torch: Any, tensor: Any, compiled: Any, data: Data) -> Callable[[], object]:
+    arrays, x0 = data(np.random.default_rng(0))
     names, x = list(arrays), tensor(x0)
     leaves = tuple(tensor(arrays[n]).requires_grad_() for n in names)
     functional = torch.nn.functional
@@ -273,12 +300,10 @@ def _block_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]
     return backward(torch, compiled(loss), leaves)
 
 
-row(
-    "transformer block, D=256, T=128, B=8, gradient",
-    **pair(transformer, _block_data),
-    **torch_pair(_block_torch),
+in_both(
+    "transformer block, D=256, T=128, B=8, gradient", transformer, _block_data, _block_torch,
     flops=6 * 1024 * (12 * 256 * 256 + 2 * 128 * 256),
-)
+)  # fmt: skip
 
 
 def mixture(lib: Any, jnp: Any) -> Callable[..., Any]:
@@ -296,8 +321,8 @@ def _mixture_data(rng: np.random.Generator) -> tuple[Any, ...]:
                                        rng.normal(size=(1000, 10))))  # fmt: skip
 
 
-def _mixture_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], object]:
-    *params, x0 = _mixture_data(np.random.default_rng(0))
+def _mixture_torch(torch: Any, tensor: Any, compiled: Any, data: Data) -> Callable[[], object]:
+    *params, x0 = data(np.random.default_rng(0))
     leaves, x = tuple(tensor(a).requires_grad_() for a in params), tensor(x0)
 
     def loss(logits: Any, means: Any, scales: Any) -> Any:
@@ -308,8 +333,4 @@ def _mixture_torch(torch: Any, tensor: Any, compiled: Any) -> Callable[[], objec
     return backward(torch, compiled(loss), leaves)
 
 
-row(
-    "GMM log-likelihood, n=1000, d=10, k=25, gradient",
-    **pair(mixture, _mixture_data),
-    **torch_pair(_mixture_torch),
-)
+in_both("GMM log-likelihood, n=1000, d=10, k=25, gradient", mixture, _mixture_data, _mixture_torch)

@@ -19,6 +19,10 @@ def _turned(a: Any, b: Any) -> Any:
     return a.T @ b
 
 
+def _turned_right(a: Any, b: Any) -> Any:
+    return a @ b.T
+
+
 def _plain(a: Any, b: Any) -> Any:
     return a @ b
 
@@ -42,13 +46,17 @@ def product(name: str, shapes: Any, dtype: Any, flops: float, written: int, func
     )
 
 
-for _n in (16, 64, 256, 1024, 2048):
+for _n in (16, 32, 64, 100, 128, 256, 512, 1000, 1024, 2048):
     for _dtype in (np.float32, np.float64):
-        if _n < 2048 or _dtype is np.float32:
-            product(f"matmul {_n} x {_n}", ((_n, _n), (_n, _n)), _dtype, 2.0 * _n**3, _n * _n)
-product("matmul 2048 x 16 @ 16 x 2048", ((2048, 16), (16, 2048)), np.float32, 2.0 * 2048 * 2048 * 16, 2048 * 2048)
-product("matmul 16 x 2048 @ 2048 x 16", ((16, 2048), (2048, 16)), np.float32, 2.0 * 16 * 2048 * 16, 16 * 16)
-product("batched matmul 64 of 64 x 64", ((64, 64, 64), (64, 64, 64)), np.float32, 2.0 * 64**4, 64**3)
+        product(f"matmul {_n} x {_n}", ((_n, _n), (_n, _n)), _dtype, 2.0 * _n**3, _n * _n)
+for _n in (64, 256, 1024):
+    product(f"matmul {_n} x {_n}, x.T @ y", ((_n, _n), (_n, _n)), np.float32, 2.0 * _n**3, _n * _n, _turned)
+    product(f"matmul {_n} x {_n}, x @ y.T", ((_n, _n), (_n, _n)), np.float32, 2.0 * _n**3, _n * _n, _turned_right)
+for _m, _k, _p in ((2048, 16, 2048), (16, 2048, 16), (2048, 2048, 16), (16, 2048, 2048), (128, 784, 512)):
+    product(f"matmul {_m} x {_k} @ {_k} x {_p}", ((_m, _k), (_k, _p)), np.float32, 2.0 * _m * _k * _p, _m * _p)
+for _dtype in (np.float32, np.float64):
+    product("batched matmul 64 of 64 x 64", ((64, 64, 64), (64, 64, 64)), _dtype, 2.0 * 64**4, 64**3)
+product("batched matmul 1024 of 16 x 16", ((1024, 16, 16), (1024, 16, 16)), np.float32, 2.0 * 1024 * 16**3, 1024 * 256)
 product("matrix-vector 2048", ((2048, 2048), (2048,)), np.float32, 2.0 * 2048**2, 2048)
 product("vector-matrix 2048", ((2048,), (2048, 2048)), np.float32, 2.0 * 2048**2, 2048)
 product(

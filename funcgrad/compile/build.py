@@ -33,6 +33,10 @@ ANY_ORDER = ("contract", "reassoc")
 SHORT = 8
 """Iterations from which an inner loop over arrays on the stack or in scratch memory is left to the vectoriser: unrolled before
 it, it would become gathers and scatters of the loop around it."""
+LONG = 32
+"""Statements from which the vectors of an inner loop go through it side by side."""
+SIDE_BY_SIDE = 4
+"""How many do: of one long chain of dependent instructions a CPU sees no more than one iteration at a time."""
 _lock = threading.Lock()
 _machine: list[Any] = []
 
@@ -104,21 +108,27 @@ def optimised_ir(text: str, symbol: str = "kernel") -> str:
     return str(module)
 
 
+_WISHES = {
+    "parallel": '!{ !"llvm.loop.parallel_accesses", GROUP }',
+    "whole": '!{ !"llvm.loop.unroll.disable" }',
+    "abreast": f'!{{ !"llvm.loop.interleave.count", i32 {SIDE_BY_SIDE} }}',
+}
+"""What `_Builder.loop` asks LLVM for, and how LLVM reads it."""
+
+
 def assembly(module: ir.Module) -> str:
-    """The text of a module, its loops marked as parallel where `_Builder.loop` asks for it: LLVM wants nodes that refer to
-    themselves there, which llvmlite cannot make."""
-    text = re.sub(
-        r'^(!\d+) = !\{ !"vector loop \d+" \}$', r'\1 = distinct !{ \1, !{ !"llvm.loop.unroll.disable" } }', str(module),
-        flags=re.MULTILINE,
-    )  # fmt: skip
+    """The text of a module, with what it asks for its loops: LLVM wants nodes that refer to themselves there, which llvmlite
+    cannot make."""
+    text = str(module)
     group = re.search(r'^(!\d+) = !\{ !"access group" \}$', text, re.MULTILINE)
-    if group is None:
-        return text
-    mark = f'!{{ !"llvm.loop.parallel_accesses", {group[1]} }}'
-    text = text.replace(group[0], f"{group[1]} = distinct !{{}}")
-    return re.sub(
-        r'^(!\d+) = !\{ !"parallel loop \d+" \}$', rf"\1 = distinct !{{ \1, {mark} }}", text, flags=re.MULTILINE
-    )
+    if group is not None:
+        text = text.replace(group[0], f"{group[1]} = distinct !{{}}")
+
+    def node(found: re.Match[str]) -> str:
+        wishes = [_WISHES[w].replace("GROUP", group[1] if group else "") for w in found[2].split()]
+        return f"{found[1]} = distinct !{{ {', '.join([found[1], *wishes])} }}"
+
+    return re.sub(r'^(!\d+) = !\{ !"loop \d+: ([\w ]+)" \}$', node, text, flags=re.MULTILINE)
 
 
 def lower(text: str, symbol: str) -> ir.Module:
@@ -217,15 +227,22 @@ class _Builder:
         following = self.b.add(index, ir.Constant(I64, 1), flags=("nsw", "nuw"))
         index.add_incoming(following, self.b.block)
         back = self.b.cbranch(self.b.icmp_signed("<", following, last.ref), head, after)
-        if self.group is not None:
+        wishes = self.wishes(node, _trips(first, last))
+        if wishes:
             self.loops += 1
-            mark = ir.MetaDataString(self.module, f"parallel loop {self.loops}")
-            back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
-        elif self.short and _trips(first, last) >= SHORT and not any(isinstance(n, ast.For) for n in node.body):
-            self.loops += 1
-            mark = ir.MetaDataString(self.module, f"vector loop {self.loops}")
+            mark = ir.MetaDataString(self.module, f"loop {self.loops}: {wishes}")
             back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
         self.b.position_at_end(after)
+
+    def wishes(self, node: ast.For, trips: int) -> str:
+        """What LLVM is asked to do with a loop of so many iterations (0: known when it runs), as names of `_WISHES`."""
+        found = ["parallel"] if self.group is not None else []
+        if not any(isinstance(n, ast.For | ast.While) for n in node.body):
+            if not found and self.short and trips >= SHORT:
+                found.append("whole")
+            if not trips and _is_long(node.body):
+                found.append("abreast")
+        return " ".join(found)
 
     def repeat(self, node: ast.While) -> None:
         head, inside, after = [self.b.append_basic_block(name) for name in ("while", "do", "end")]
@@ -456,6 +473,12 @@ def _trips(first: Value, last: Value) -> int:
     """The iterations between bounds that are numbers of the text; 0 otherwise."""
     known = isinstance(first.ref, ir.Constant) and isinstance(last.ref, ir.Constant)
     return last.ref.constant - first.ref.constant if known else 0
+
+
+def _is_long(body: Sequence[ast.stmt]) -> bool:
+    """Whether the statements are a long chain: several functions of vecmath, or many operations."""
+    calls = [n.func.id for s in body for n in ast.walk(s) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
+    return len(body) >= LONG or sum(name in vecmath.FUNCTIONS for name in calls) > 1
 
 
 def _is_load(node: ast.AST) -> bool:

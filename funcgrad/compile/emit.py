@@ -462,35 +462,35 @@ class _Emitter:
         self.loop.append(f"store_{suffix(access.dtype)}({at}, {combined(kernel, out.type.dtype, have, x)})")
 
     def partial(self) -> list[str]:
-        """A reduction to one number by ranges: each unit of the range folds one into its own element of the result."""
-        first = next(eq for eq in self.k.members if eq.outputs[0] in self.k.stored and self.is_fold(eq))
-        parts = first.outputs[0]
+        """Reductions to one number by ranges: each unit of the range folds one into its own element of each result."""
+        folds = [eq for eq in self.k.members if eq.outputs[0] in self.k.stored and self.is_fold(eq)]
+        parts = [eq.outputs[0] for eq in folds]
         self.cost_of = {eq.outputs[0]: _cost(eq) for eq in self.k.members}
         *outer, last = self.dims
         self.inner = frozenset(last)
         self.indices[last[0]] = "j"
-        count = parts.type.size
+        count = parts[0].type.size
         rows = math.prod(map(self.size, outer))
         whole = self.rows_of(outer, "r") if outer else []
-        kernel = first.primitive.kernel
-        assert isinstance(kernel, Reduction)
-        x = self.value(self.source(first, 0), parts.type.dtype)
-        self.store_all([v for v in self.k.stored if v is not parts])
-        total = self.name()
-        add = f"{total} = {combined(kernel, parts.type.dtype, total, x)}"
-        access = Access(parts, 0, (), parts.type.dtype)
-        save = f"store_{suffix(access.dtype)}({self.pointer(access)}, i, {total})"
-        begin = f"{total} = {start_of(kernel, parts.type.dtype)}"
+        values = [self.value(self.source(eq, 0), eq.outputs[0].type.dtype) for eq in folds]
+        self.store_all([v for v in self.k.stored if v not in parts])
+        begin, add, save = [], [], []
+        for eq, v, x in zip(folds, parts, values, strict=True):
+            kernel, dtype, total = eq.primitive.kernel, v.type.dtype, self.name()
+            assert isinstance(kernel, Reduction)
+            begin.append(f"{total} = {start_of(kernel, dtype)}")
+            add.append(f"{total} = {combined(kernel, dtype, total, x)}")
+            save.append(f"store_{suffix(dtype)}({self.pointer(Access(v, 0, (), dtype))}, i, {total})")
         self.out.units, self.out.work = count, self.cost * self.size(last) * rows / count
         if not outer:
             bounds = [f"first = i * {CHUNK}", f"stop = min(first + {CHUNK}, {self.length(last)})"]
-            inner = block("for j in range(first, stop):", [*self.loop, add])
-            return block("for i in range(lo, hi):", [*bounds, begin, *self.row, *inner, save])
+            inner = block("for j in range(first, stop):", [*self.loop, *add])
+            return block("for i in range(lo, hi):", [*bounds, *begin, *self.row, *inner, *save])
         per = self.word("rows of a part", -(-rows // count))
         bounds = [f"first = i * {per}", f"stop = min(first + {per}, {self.word('rows', rows)})"]
-        inner = block(f"for j in range({self.length(last)}):", [*self.loop, add])
+        inner = block(f"for j in range({self.length(last)}):", [*self.loop, *add])
         each = block("for r in range(first, stop):", [*whole, *self.row, *inner])
-        return block("for i in range(lo, hi):", [*bounds, begin, *each, save])
+        return block("for i in range(lo, hi):", [*bounds, *begin, *each, *save])
 
     # ---- values ----
 

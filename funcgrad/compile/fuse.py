@@ -53,6 +53,8 @@ class _Fuser:
         for place in range(len(self.lowered.equations) - 1, -1, -1):
             self.place = place
             self.take(self.lowered.equations[place])
+        for v in self.lowered.program.inputs:
+            self.merge_readers(v)
         alive = [s for s in self.steps if not (isinstance(s, Kernel) and s.parent is not None)]
         for s in alive:
             if isinstance(s, Kernel):
@@ -86,6 +88,8 @@ class _Fuser:
             if self.effect is not None:
                 step.height = max(step.height, self.effect.height + 1)
             self.effect = step
+        for v in eq.outputs:
+            self.merge_readers(v)
         self.feed(step, eq.outputs)
         self.steps.append(step)
         for a in eq.inputs:
@@ -245,10 +249,20 @@ class _Fuser:
         k.reads[id(eq), number] = axes
         self.use(eq.inputs[number], Use(k, axes))
 
+    def merge_readers(self, value: Var) -> None:
+        """Makes one kernel of a large sum and of others that read a whole array, so that it is read once."""
+        found = self.candidates(value)
+        for k, axes in found:
+            for other, other_axes in found:
+                if k.partial and k.parent is None and other is not k and other.parent is None:
+                    self.merge(k, axes, other, other_axes)
+
     def merge(self, k: Kernel, axes: Axes, other: Kernel, other_axes: Axes) -> None:
         """Makes one kernel of two that consume one value along all of their dimensions, where that makes no cycle."""
-        if k.partial or other.partial or len(k.sizes) != len(other.sizes) or len(span(axes)) != len(k.sizes):
+        if len(k.sizes) != len(other.sizes) or len(span(axes)) != len(k.sizes):
             return
+        if k.partial != other.partial and (k if other.partial else other).reduced is not None:
+            return  # rows are not folded in the pieces of a sum over everything
         if len(span(other_axes)) != len(k.sizes) or len(k.members) + len(other.members) > MOST_MEMBERS:
             return
         height = max(k.height, other.height)
@@ -261,6 +275,7 @@ class _Fuser:
         if theirs is not None and k.reduced is not None and theirs != k.reduced:
             return
         k.reduced = k.reduced if theirs is None else theirs
+        k.partial = k.partial or other.partial
         k.height, k.below = height, min(k.below, other.below)
         k.members = sorted([*k.members, *other.members], key=lambda eq: -self.lowered.order[id(eq)])
         k.axes.update({v: tuple([to[d] if d >= 0 else d for d in a]) for v, a in other.axes.items()})

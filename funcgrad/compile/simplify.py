@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile.joining import joined
-from funcgrad.compile.long_products import in_parts
+from funcgrad.compile.products import rewritten
 from funcgrad.core.lowering import Contraction, Inline, Loop, Pointwise, Routine, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, has_effect
@@ -168,7 +168,7 @@ class _Rewriter:
         x = inputs[0]
         kernel = primitive.kernel
         if isinstance(kernel, Contraction):
-            return in_parts(
+            return rewritten(
                 x, inputs[1], params["dims"], lambda p, atoms, how: self.emit(p, atoms, how, None, region)[0]
             )
         if isinstance(kernel, View):
