@@ -13,7 +13,8 @@ import funcgrad as fg
 import funcgrad.numpy as jnp
 from funcgrad import lax
 from funcgrad.compile import execute
-from funcgrad.compile.executor import Executable, HostStep, NativeStep, strided
+from funcgrad.compile.executor import Executable, HostStep, NativeStep
+from funcgrad.compile.host_calls import strided
 from funcgrad.compile.layouts import resolve
 from funcgrad.compile.simplify import simplify
 from funcgrad.core.lowering import Reduction, View

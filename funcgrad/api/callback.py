@@ -11,7 +11,7 @@ from funcgrad.api.arguments import flatten_arrays, function_name
 from funcgrad.api.shape_dtype import ShapeDtypeStruct
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import innermost_abstract, scoped
-from funcgrad.core.types import array_type
+from funcgrad.core.types import ArrayType, array_type
 from funcgrad.transforms.callback import VMAP_METHODS
 from funcgrad.transforms.callback import pure_callback as pure_callback_op
 
@@ -34,8 +34,7 @@ def pure_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args:
     name = function_name(callback)
     if vmap_method not in VMAP_METHODS:
         raise ValueError(f"pure_callback of {name}: vmap_method must be one of {VMAP_METHODS}, got {vmap_method!r}.")
-    declared, out_tree = tree.flatten(result_shape_dtypes)
-    outputs = tuple(_declared_type(leaf, name) for leaf in declared)
+    outputs, out_tree = declared_types(result_shape_dtypes, f"pure_callback of {name}")
     leaves, in_tree = flatten_arrays((args, kwargs), f"pure_callback of {name}: argument")
 
     def flat(*values: Any) -> list[Any]:
@@ -52,12 +51,18 @@ def pure_callback(callback: Callable[..., Any], result_shape_dtypes: Any, *args:
     return tree.unflatten(out_tree, [wrap(o) for o in outs])
 
 
-def _declared_type(leaf: Any, name: str) -> Any:
+def declared_types(result_shape_dtypes: Any, what: str) -> tuple[tuple[ArrayType, ...], tree.PyTreeDef]:
+    """The types and the structure of what a function is declared to return. Raises TypeError for leaves without a type."""
+    leaves, treedef = tree.flatten(result_shape_dtypes)
+    return tuple([_declared_type(leaf, what) for leaf in leaves]), treedef
+
+
+def _declared_type(leaf: Any, what: str) -> ArrayType:
     try:
         struct = ShapeDtypeStruct(leaf.shape, leaf.dtype)
     except AttributeError:
         raise TypeError(
-            f"pure_callback of {name}: result_shape_dtypes needs leaves with shape and dtype, such as "
+            f"{what}: result_shape_dtypes needs leaves with shape and dtype, such as "
             f"funcgrad.ShapeDtypeStruct((3,), 'float64'); got {leaf!r}."
         ) from None
     return array_type(struct.shape, struct.dtype)

@@ -251,8 +251,15 @@ def _call(context: Any, builder: Any, made: Export, apply: int, groups: Sequence
     pointer = cgutils.voidptr_t
     function = builder.bitcast(code, ir.FunctionType(word, [pointer, pointer]).as_pointer())
     status = builder.call(function, [builder.bitcast(program, pointer), builder.bitcast(table, pointer)])
-    with cgutils.if_unlikely(builder, builder.icmp_signed("!=", status, ir.Constant(word, export.DONE))):
-        context.call_conv.return_user_exc(builder, MemoryError, (f"{made.name}: no memory for intermediate values",))
+    told: list[tuple[int, type[Exception], str]] = [
+        (export.NO_MEMORY, MemoryError, f"{made.name}: no memory for intermediate values")
+    ]
+    if made.may_fail:
+        text = "a numba function inside of it raised, or gave a result that is not as declared"
+        told.append((export.FAILED, RuntimeError, f"{made.name}: {text}; call the jitted function to see which"))
+    for code_of, error, text in told:
+        with cgutils.if_unlikely(builder, builder.icmp_signed("==", status, ir.Constant(word, code_of))):
+            context.call_conv.return_user_exc(builder, error, (text,))
     values = [
         context.data_model_manager[kind].from_data(builder, builder.load(cell))
         for kind, cell in zip(results, cells, strict=True)

@@ -1,6 +1,6 @@
 """A user's own numba function inside of a traced program: on whole arrays (`numba_call`) or element by element.
 
-Its values come from numba's code, by a call back to the host. Its derivative is given, or traced from the Python function that
+Its values come from numba's code (transforms/njit_call.py). Its derivative is given, or traced from the Python function that
 numba compiled, with `math` replaced by NumPy (whose functions take tracers) and inner numba functions by their Python ones.
 """
 
@@ -18,19 +18,18 @@ import numpy as np
 
 from funcgrad import tree
 from funcgrad.api.arguments import flatten_arrays, function_name
-from funcgrad.api.callback import pure_callback
+from funcgrad.api.callback import declared_types
 from funcgrad.api.custom import custom_jvp
 from funcgrad.api.derivatives import jvp
-from funcgrad.api.shape_dtype import ShapeDtypeStruct
 from funcgrad.core.array import wrap
 from funcgrad.core.tracing import type_of
 from funcgrad.core.types import ArrayType, is_inexact
 from funcgrad.ops import gammas, special
 from funcgrad.ops.basics import convert
-from funcgrad.ops.families import LazyModule
+from funcgrad.transforms.callback import VMAP_METHODS
+from funcgrad.transforms.njit_call import NjitFunction, njit_call, njit_elementwise, result_dtype
 
 Fun = Callable[..., Any]
-numba: Any = LazyModule("numba")
 
 
 def numba_call(fn: Fun, result_shape_dtypes: Any, *args: Any, derivative: Fun | None = None,
@@ -39,7 +38,8 @@ def numba_call(fn: Fun, result_shape_dtypes: Any, *args: Any, derivative: Fun | 
 
     Args:
         fn: the numba function, without effects. It is called with plain arrays in C order that it may overwrite, and numbers for
-            what has no dimensions; pytrees as in `args`.
+            what has no dimensions; pytrees as in `args`. A compiled program calls numba's code itself, without the interpreter's
+            lock, and the examples of a batch in several threads at once.
         result_shape_dtypes: the pytree of what it returns, each leaf with `shape` and `dtype` (a ShapeDtypeStruct).
         derivative: `derivative(primals, tangents)` gives the tangent of the result for tuples like `args`, written with
             traceable functions (numba_call too) and linear in the tangents. None: the Python function behind `fn` is traced.
@@ -51,14 +51,19 @@ def numba_call(fn: Fun, result_shape_dtypes: Any, *args: Any, derivative: Fun | 
         y = fg.numba_call(simulate, fg.ShapeDtypeStruct((100,), "float64"), x0, rate)
     """
     python, name = _python_function(fn, "numba_call"), function_name(fn)
-
-    def on_host(*values: Any) -> Any:
-        return fn(*tree.map(_plain, values))
-
-    on_host.__name__ = name
+    if vmap_method not in VMAP_METHODS:
+        raise ValueError(f"numba_call of {name}: vmap_method must be one of {VMAP_METHODS}, got {vmap_method!r}.")
+    types, out_tree = declared_types(result_shape_dtypes, f"numba_call of {name}")
+    outputs = tuple([(t.shape, t.dtype) for t in types])
 
     def forward(*values: Any) -> Any:
-        return pure_callback(on_host, result_shape_dtypes, *values, vmap_method=vmap_method)
+        leaves, in_tree = flatten_arrays(values, f"numba_call of {name}: argument")
+        strong = [convert(v, type_of(v).dtype) for v in leaves]
+        found = njit_call(
+            *strong, function=NjitFunction(fn, in_tree, out_tree), outputs=outputs, vmap_method=vmap_method, sizes=(),
+            batched=((),) * len(strong),
+        )  # fmt: skip
+        return tree.unflatten(out_tree, [wrap(o) for o in found])
 
     forward.__name__ = name
 
@@ -107,18 +112,11 @@ def numba_elementwise(fn: Fun, *, derivative: Fun | Sequence[Fun | None] | None 
             for slope, t, p in zip(slopes, tangents, primals, strict=True)
             if slope is not None and is_inexact(type_of(p).dtype)
         ]
-        return out, sum(terms[1:], terms[0]) if terms else _filled(0.0, type_of(out))
+        kind = type_of(out)
+        return out, np.broadcast_to(sum(terms[1:], terms[0]), kind.shape) if terms else _filled(0.0, kind)
 
     def forward(*values: Any) -> Any:
-        ufunc, kinds = _ufunc(fn, len(values)), [type_of(v) for v in values]
-        dtype = ufunc(*[np.empty(0, k.dtype) for k in kinds]).dtype
-
-        def on_host(*arrays: Any) -> Any:
-            return np.asarray(ufunc(*[a.view(np.ndarray) for a in arrays]))
-
-        on_host.__name__ = name
-        struct = ShapeDtypeStruct(kinds[0].shape if kinds else (), dtype)
-        return pure_callback(on_host, struct, *values, vmap_method="broadcast_all")
+        return wrap(njit_elementwise(*values, fn=fn, dtype=result_dtype(fn, tuple([type_of(v).dtype for v in values]))))
 
     forward.__name__ = name
     differentiable = custom_jvp(forward)
@@ -147,30 +145,16 @@ def _python_function(fn: Any, what: str) -> Fun:
     return fn.py_func
 
 
-def _plain(value: Any) -> Any:
-    """An array as numba's functions expect it."""
-    return np.ascontiguousarray(value).view(np.ndarray) if np.ndim(value) else np.asarray(value)[()]
-
-
 def _together(values: Sequence[Any]) -> list[Any]:
-    """Values broadcast to one shape, Python's numbers in the dtype that they have beside the others."""
+    """Values broadcast to one shape (single numbers stay), Python's numbers in the dtype that they have beside the others."""
     kinds = [type_of(v) for v in values]
     shape = np.broadcast_shapes(*[k.shape for k in kinds])
     strong = [k.dtype for k in kinds if not k.weak]
     found = []
     for v, k in zip(values, kinds, strict=True):
         dtype = np.result_type(*strong, k.dtype.type(0).item()) if k.weak and strong else k.dtype
-        found.append(np.broadcast_to(convert(v, dtype), shape))
+        found.append(np.broadcast_to(convert(v, dtype), shape) if k.shape else convert(v, dtype))
     return found
-
-
-@functools.lru_cache(maxsize=256)
-def _ufunc(fn: Any, count: int) -> Any:
-    """numba's universal function of a scalar function with so many arguments."""
-    names = ", ".join(f"x{n}" for n in range(count))
-    scope = {"fn": fn}
-    exec(f"def element({names}):\n    return fn({names})\n", scope)
-    return numba.vectorize(scope["element"])
 
 
 # ---- derivatives from the Python function ----

@@ -26,6 +26,7 @@ from funcgrad.core.program import Atom, Equation, Literal, Program, Var, elimina
 from funcgrad.core.types import ArrayType
 from funcgrad.ops.families import LazyModule
 from funcgrad.transforms.custom import ProgramFunction
+from funcgrad.transforms.njit_call import NjitFunction
 
 source_kernels: Any = LazyModule("funcgrad.api.source_kernels")
 _RESERVED = frozenset([*keyword.kwlist, "np", "math", "scipy", "functools", "base64"])
@@ -155,6 +156,17 @@ class Module:
             self.helpers.blocks.append("\n".join([f"def {name}({', '.join(inputs)}):", *lines, last]))
         return Written(self._programs[id(program)][1])
 
+    def njit_function(self, function: NjitFunction) -> Written:
+        """The name of a function from leaves to leaves that calls a user's function, written as Python."""
+        fn = self.helpers.function(function.fn.py_func, function.name)
+        supply = [f"x{n}" for n in range(function.in_tree.num_leaves)]
+        args = _rebuilt(_plain_tree(function.in_tree), iter(supply))
+        leaves = ", ".join([text for text, _, _ in _leaves(_plain_tree(function.out_tree), "out", "out")])
+        name = self.fresh(f"call_{function.name}")
+        lines = [f"def {name}({', '.join(supply)}):", f"    out = {fn}(*{args})", f"    return [{leaves}]"]
+        self.helpers.blocks.append("\n".join(lines))
+        return Written(name)
+
     def write_main(self, body: Any, names: Sequence[str], in_tree: Any, out_tree: Any) -> None:
         """The function for the user: `body` knows the Program, names its values and has the lines."""
         program = body.program
@@ -265,6 +277,10 @@ class Body:
     def _parameter(self, value: Any, kind: str, label: str | None) -> Any:
         if isinstance(value, ProgramFunction):
             value = value.program
+        if isinstance(value, NjitFunction):
+            return self.module.njit_function(value)
+        if callable(getattr(value, "py_func", None)):
+            return Written(self.module.helpers.function(value.py_func, value.__name__))
         if isinstance(value, Program):
             return self.module.program(value, f"{kind}_{label or value.name}")
         if isinstance(value, tuple) and any(isinstance(v, Program) for v in value):
@@ -324,6 +340,16 @@ def _rebuilt(treedef: Any, outs: Iterator[str]) -> str:
     if kind is list:
         return f"[{', '.join(parts)}]"
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def _plain_tree(treedef: Any) -> Any:
+    """A tree of Python's own containers. Raises SourceError for others, of which a user's function would ask more."""
+    data = treedef.node_data()
+    if data is not None and data[0] not in (tuple, list, dict, type(None)):
+        raise SourceError(f"its function takes or returns a {data[0].__name__}")
+    for child in treedef.children():
+        _plain_tree(child)
+    return treedef
 
 
 def _typed(treedef: Any, types: Iterator[ArrayType]) -> str:

@@ -30,6 +30,7 @@ class RoutineStep:
     label: str
     work: float
     faults: list[Fault] = field(default_factory=list)
+    code: Any = None
 
 
 @dataclass(eq=False)

@@ -59,6 +59,9 @@ class NativeStep:
     """Arrays that it reads, beside the Program's own."""
     faults: list[Fault] = field(default_factory=list)
     """Cells among the constants in which it notes an index out of bounds."""
+    code: Any = None
+    """For a user's own function, what has its `.address` (njit_calls.py). A word more in its table is the address of the word in
+    which it notes that it failed."""
 
 
 @dataclass(eq=False)
@@ -93,6 +96,11 @@ class ControlStep:
 
 
 Entry = NativeStep | HostStep | ControlStep
+
+
+def may_raise(entry: Entry) -> bool:
+    """Whether a native entry runs code of the user's."""
+    return any(k.code is not None for k in kernels_of(entry))
 
 
 def bits(values: Sequence[Any]) -> list[int]:
@@ -150,12 +158,16 @@ class Plan:
         for e in self.entries:
             yield from kernels_of(e)
 
+    def texts(self) -> list[str]:
+        """The sources of the kernels that are compiled here, each once, those of loops' bodies included."""
+        return list(dict.fromkeys(e.text for e in self.natives() if e.code is None))
+
     def load(self, runtime: native.Runtime) -> None:
         """Gets the machine code of every kernel."""
         self.addresses = []
         for e in self.entries:
             if isinstance(e, NativeStep):
-                self.addresses.append(native.kernel_address(e.text, e.label))
+                self.addresses.append(e.code.address if e.code is not None else native.kernel_address(e.text, e.label))
             elif isinstance(e, ControlStep):
                 for body in e.bodies:
                     body.load(runtime)
@@ -184,6 +196,7 @@ def entries_of(step: Step, low: Lowered) -> list[Entry]:
                     r.text, [(base.get(v, v), 0) for v in r.pointers], bits(r.words), r.units,
                     max(int(GRAIN_WORK / max(r.work, 1.0)), 1), [base.get(v, v) for v in r.reads], r.writes, r.label,
                     r.work * r.units, constants={f.cell: np.full(1, f.NOTHING) for f in r.faults}, faults=r.faults,
+                    code=r.code,
                 )
                 for r in found
             ]  # fmt: skip

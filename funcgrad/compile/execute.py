@@ -83,7 +83,7 @@ def _compile_elsewhere(program: Program) -> None:
     """Has a worker process compile a Program's kernels into the disk cache, then loads them."""
     with locks.tiering:
         made = _compiled(program, load=False)
-        worker = _start_worker(made.texts()) if made is not None else None
+        worker = _start_worker(made.plan.texts()) if made is not None else None
     if worker is not None:
         worker.wait()
     with locks.tiering:

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from funcgrad.compile import native, runtime
-from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, kernels_of
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, kernels_of, may_raise
 from funcgrad.compile.entries import Entry as Entry
+from funcgrad.compile.host_calls import run_on_host
 from funcgrad.compile.interruption import tell
 from funcgrad.compile.owners import is_own, owner, owners
 from funcgrad.compile.plan import ALIGNMENT, available_memory, too_large
@@ -22,9 +23,7 @@ from funcgrad.compile.recycling import SMALLEST, Recycler
 from funcgrad.compile.steps import Kernel
 from funcgrad.compile.tables import Link, Patch, WordTable
 from funcgrad.core.array import Array
-from funcgrad.core.lowering import Layout
-from funcgrad.core.program import Equation, Literal, Program, Var
-from funcgrad.core.types import ArrayType
+from funcgrad.core.program import Program, Var
 
 KEEP_LOCK = 20_000.0
 """Work up to which a program runs with the interpreter's lock held."""
@@ -42,6 +41,8 @@ class Frame:
     arrays: dict[Var, np.ndarray]
     loops: dict[ControlStep | NativeStep, tuple[int, int]] = field(default_factory=dict)
     """Where the words of each loop are (tables.py)."""
+    spoiled: bool = False
+    """Whether a loop was left in its midst: no other call may take this frame."""
 
 
 class Executable:
@@ -62,12 +63,12 @@ class Executable:
         self.outs = [Recycler(v.type.shape, v.type.dtype) for v in self.outputs]
         self.frames: list[Frame] = []
         self.faults = [(e.constants[f.cell], f) for e in plan.natives() for f in e.faults]
+        natives = [(e, s) for e, s in zip(self.entries, self.origins, strict=True) if not isinstance(e, HostStep)]
+        self.natives = [e for e, _ in natives]
+        self.stops = {n: s.equation for n, (e, s) in enumerate(natives, 1) if may_raise(e)}
+        """Behind how many native entries to look whether code of the user's failed, and which equation runs it."""
         if load:
             self.load()
-
-    def texts(self) -> list[str]:
-        """The sources of the kernels, each once, those of loops' bodies included."""
-        return list(dict.fromkeys(e.text for e in self.plan.natives()))
 
     def load(self) -> None:
         """Gets the machine code: known to this process, from disk, or compiled now."""
@@ -90,7 +91,8 @@ class Executable:
 
     def release(self, frame: Frame) -> None:
         """Gives a frame back."""
-        self.frames.append(frame)
+        if not frame.spoiled:
+            self.frames.append(frame)
 
     def _new_frame(self) -> Frame:
         self.runtime.follow_numba()
@@ -101,6 +103,7 @@ class Executable:
         number.update({v: len(self.inputs) + i for i, v in enumerate(self.outputs)})
         table = WordTable()
         head = table.add([0] * runtime.FRAME_WORDS)
+        table.failed = Link(head + runtime.FAILED)
         patches: list[Patch] = []
         steps = table.steps(self.plan, place, number, patches)
         patch_at = table.patches(patches)
@@ -108,11 +111,12 @@ class Executable:
         for n, v in enumerate(self.inputs):
             sizes = table.add(v.type.shape)
             table.set(checks + runtime.CHECK_WORDS * n, [n, id(v.type.dtype), v.type.ndim, Link(sizes)])
-        natives = [e for e in self.entries if not isinstance(e, HostStep)]
+        natives = self.natives
         long = len(natives) > 64 or any(not isinstance(e, NativeStep) or e.units > abs(e.grain) for e in natives)
         table.set(head, [
             self.runtime.cell.ctypes.data, Link(patch_at), len(patches), Link(steps), len(natives), Link(checks),
             len(self.inputs), 0, 0, int(long), self.runtime.plain, self.runtime.own, len(self.inputs) + len(self.outputs),
+            0,
         ])  # fmt: skip
         words = table.array()
         address = words.ctypes.data
@@ -167,8 +171,9 @@ class Executable:
         return v.type.shape == out.type.shape and v.type.dtype == out.type.dtype and self._in_place(v, out)
 
     def last_fault(self) -> int:
-        """The number of the last entry that may meet an index out of bounds; -1 if there is none."""
-        return max((n for n, e in enumerate(self.entries) if any(k.faults for k in kernels_of(e))), default=-1)
+        """The number of the last entry that may meet an index out of bounds or run code of the user's; -1 if there is none."""
+        risky = [n for n, e in enumerate(self.entries) if any(k.faults or k.code is not None for k in kernels_of(e))]
+        return max(risky, default=-1)
 
     def first_write(self, k: int) -> int:
         """The number of the entry that begins to write output k."""
@@ -193,7 +198,7 @@ class Executable:
         arrays = (*args, *outs)
         frame = self.frame()
         runtime = self.runtime
-        code = (runtime.bind if self.host else runtime.run)(frame.address, arrays)
+        code = (runtime.bind if self.host or self.stops else runtime.run)(frame.address, arrays)
         if code == 1:
             arrays = (*self._fitting(args), *outs)
             code = runtime.bind(frame.address, arrays)
@@ -202,6 +207,9 @@ class Executable:
             code = 2
         if self.host:
             self._run_all(frame, arrays)
+        elif self.stops:
+            self.begin(frame)
+            self.run_natives(frame, arrays, len(self.entries))
         elif code == 2:
             self._resume(frame, len(self.entries))
         self.release(frame)
@@ -215,9 +223,12 @@ class Executable:
         for cell, fault in self.faults:
             index = int(cell[0])
             if index != fault.NOTHING:
-                for other, _ in self.faults:
-                    other[0] = fault.NOTHING
+                self._forget_faults()
                 raise IndexError(f"index {index} is out of bounds for axis {fault.axis} with size {fault.size}")
+
+    def _forget_faults(self) -> None:
+        for cell, fault in self.faults:
+            cell[0] = fault.NOTHING
 
     def warm(self, donated: frozenset[int] = frozenset()) -> Callable[[tuple[Any, ...]], tuple[Any, ...] | None] | None:
         """`_warm`, with a look at the cells for indices out of bounds where there are any."""
@@ -242,7 +253,7 @@ class Executable:
         empty, makers, arity, into = np.empty, self.outs, len(self.inputs), self.into()
         frames, resume, count, run = self.frames, self._resume, len(self.entries), self._run()
         reuse = self.reusable(donated) if donated else {}
-        if len(makers) == 1 and makers[0].nbytes < SMALLEST and not reuse:
+        if len(makers) == 1 and makers[0].nbytes < SMALLEST and not reuse and not self.stops:
             only_shape, only_dtype = makers[0].shape, makers[0].dtype
 
             def call_one(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -280,6 +291,8 @@ class Executable:
     def into(self) -> Callable[[tuple[Any, ...]], bool]:
         """`call(arrays)` with the arrays for the outputs behind those of the inputs: fills them, or gives False, with nothing
         done, if an array is not of exactly the declared type. For programs without host calls."""
+        if self.stops:
+            return self._stopping_into()
         frames, resume, count, run = self.frames, self._resume, len(self.entries), self._run()
 
         def call(arrays: tuple[Any, ...]) -> bool:
@@ -301,16 +314,23 @@ class Executable:
 
     def checked_into(self) -> Callable[[tuple[Any, ...]], bool]:
         """As `into`, but it raises IndexError for an index out of bounds before any later entry has run."""
-        count, until, bind = len(self.entries), self.last_fault() + 1, self.runtime.bind
+        return self._stopping_into(self.last_fault() + 1)
+
+    def _stopping_into(self, check: int = 0) -> Callable[[tuple[Any, ...]], bool]:
+        """As `into`, in several stretches: up to each step that may raise, and to entry number `check`, where indices are looked
+        at (0: nowhere)."""
+        count, bind = len(self.entries), self.runtime.bind
 
         def call(arrays: tuple[Any, ...]) -> bool:
             frame = self.frame()
             if bind(frame.address, arrays):
+                self.release(frame)
                 return False
-            frame.words[7:9] = 0
-            self._resume(frame, until)
-            self._check()
-            self._resume(frame, count)
+            self.begin(frame)
+            if check:
+                self.run_natives(frame, arrays, check)
+                self._check()
+            self.run_natives(frame, arrays, count)
             self.release(frame)
             return True
 
@@ -334,70 +354,52 @@ class Executable:
             fitting.append(array)
         return fitting
 
+    def begin(self, frame: Frame) -> None:
+        """Sets a bound frame to the start of the program."""
+        frame.words[7:9] = 0
+        frame.words[runtime.FAILED] = 0
+
     def _resume(self, frame: Frame, last: int) -> None:
         # Between these calls Python's signal handlers run.
         try:
             while self.runtime.steps(frame.address, last) == 2:
-                pass
+                if frame.words[runtime.FAILED]:
+                    # A loop that goes on from what was never computed might not end.
+                    frame.spoiled = True
+                    frame.words[7:9] = last, 0
+                    return
         except KeyboardInterrupt as error:
             tell(error, self.plan, frame.words, frame.loops)
             raise
 
+    def run_natives(self, frame: Frame, arrays: Sequence[np.ndarray], last: int) -> None:
+        """Runs the native entries up to number `last`. One in which the user's code failed is run again on the host, at once, so
+        that its arguments are still there: that raises what the user's code raises."""
+        for stop, eq in self.stops.items():
+            if frame.words[7] < stop <= last:
+                self._resume(frame, stop)
+                if frame.words[runtime.FAILED]:
+                    frame.words[runtime.FAILED] = 0
+                    self._forget_faults()
+                    with np.errstate(all="ignore"):
+                        run_on_host(eq, self.values(frame, arrays), self.lowered.sources)
+        if frame.words[7] < last:
+            self._resume(frame, last)
+
+    def values(self, frame: Frame, arrays: Sequence[np.ndarray]) -> dict[Var, np.ndarray]:
+        """The arrays of a running call, in which host calls read and write."""
+        return dict(zip((*self.inputs, *self.outputs), arrays, strict=True)) | frame.arrays
+
     def _run_all(self, frame: Frame, arrays: Sequence[np.ndarray]) -> None:
         """Native stretches and host calls in turn."""
-        values = dict(zip(self.inputs, arrays[: len(self.inputs)], strict=True))
-        values.update(zip(self.outputs, arrays[len(self.inputs) :], strict=True))
-        values.update(frame.arrays)
+        values = self.values(frame, arrays)
+        self.begin(frame)
         done = 0
-        frame.words[7:9] = 0
-        pending = 0
         with np.errstate(all="ignore"):
             for entry in self.entries:
                 if not isinstance(entry, HostStep):
-                    pending += 1
+                    done += 1
                     continue
-                if pending:
-                    done += pending
-                    pending = 0
-                    self._resume(frame, done)
-                self._host(entry.equation, values)
-        if pending:
-            self._resume(frame, done + pending)
-
-    def _host(self, eq: Equation, values: dict[Var, np.ndarray]) -> None:
-        args = []
-        for a in eq.inputs:
-            if isinstance(a, Literal):
-                args.append(np.full(a.type.shape, a.value, a.type.dtype) if a.type.shape else a.value)
-                continue
-            part = self.lowered.sources[a]
-            if isinstance(part.base, Literal):
-                args.append(np.broadcast_to(np.asarray(part.base.value, a.type.dtype), a.type.shape))
-            else:
-                args.append(strided(values[part.base], part.layout, a.type))
-        result = eq.primitive.impl(*args, **eq.params)
-        for v, r in zip(eq.outputs, result if eq.primitive.multiple else (result,), strict=True):
-            np.copyto(values[v], r, casting="unsafe")
-
-
-def strided(base: np.ndarray, layout: Layout | None, kind: ArrayType) -> np.ndarray:
-    """The view of a buffer that a layout describes, read-only."""
-    if layout is None or (
-        base.shape == kind.shape and layout.offset == 0 and base.flags.c_contiguous and _c_order(layout)
-    ):
-        return base.view(np.ndarray)
-    size = base.dtype.itemsize
-    flat = base.reshape(-1).view(np.ndarray)
-    found = np.lib.stride_tricks.as_strided(
-        flat[layout.offset :], kind.shape, tuple(s * size for s in layout.strides), writeable=False
-    )
-    return found
-
-
-def _c_order(layout: Layout) -> bool:
-    expected = 1
-    for n, s in zip(reversed(layout.shape), reversed(layout.strides), strict=True):
-        if n != 1 and s != expected:
-            return False
-        expected *= n
-    return True
+                self.run_natives(frame, arrays, done)
+                run_on_host(entry.equation, values, self.lowered.sources)
+        self.run_natives(frame, arrays, done)

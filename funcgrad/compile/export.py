@@ -5,9 +5,10 @@ of the program to the stack (to the heap if they and the arena are large), sets 
 after the other. Nothing is shared between calls but constants, so any number of threads may call at once, without the
 interpreter's lock. Steps are cut into the pieces that a call from Python has, so the results are the same bits.
 
-Words of a program for `fg_apply`: 0 words of the tables, 1 bytes of the arena, 2 steps, 3 where they are (kernel, first word
-of its table, units, grain), 4 patches, 5 where they are (word, number of the array, bytes to add), 6 places in the arena, 7
-where they are (word, bytes from the arena's start), 8 where the tables are.
+Words of a program for `fg_apply`: 0 words of the tables, 1 bytes of the arena, 2 steps, 3 the word of the tables at which they
+begin (see runtime.py), 4 patches, 5 where they are (word, number of the array, bytes to add), 6 addresses in arena and tables, 7
+where they are (word, bytes from the arena's start), 8 where the tables are. The last line of the arena is the word in which a
+user's own function notes that it failed. Loops and choices are the runtime's, told that there is no pool and no deadline.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import numpy as np
 
 from funcgrad.compile import codegen, locks, native
 from funcgrad.compile.assembly import load_pointer, load_word
-from funcgrad.compile.entries import ControlStep, HostStep, NativeStep
+from funcgrad.compile.entries import HostStep
 from funcgrad.compile.executor import Executable
+from funcgrad.compile.tables import Patch, Place, WordTable
 
 HEADER_WORDS = 9
 STACK_BYTES = 32768
 """What a call may take from the stack; more comes from the heap."""
-DONE, NO_MEMORY = 0, 1
+FAILED_BYTES = 64
+DONE, NO_MEMORY, FAILED = 0, 1, 2
 
 APPLY = (
     """
@@ -35,7 +38,8 @@ declare ptr @malloc(i64)
 declare void @free(ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
-; Runs a program on arrays: `arrays` are the addresses of its inputs, then of its outputs. 0, or 1 if there is no memory.
+; Runs a program on arrays: `arrays` are the addresses of its inputs, then of its outputs. 0, 1 if there is no memory, 2 if a
+; user's own function failed.
 define i64 @fg_apply(ptr %program, ptr %arrays) nounwind {
 entry:
 """
@@ -63,6 +67,9 @@ begin:
   %arena = and i64 %m1, -64
   %t0 = add i64 %arena, %arena.bytes
   %tables = inttoptr i64 %t0 to ptr
+  %f0 = sub i64 %t0, {FAILED_BYTES}
+  %failed = inttoptr i64 %f0 to ptr
+  store i64 0, ptr %failed
 """
     + load_pointer("from", "%program", 8)
     + """
@@ -116,8 +123,9 @@ place.one:
 steps.begin:
 """
     + load_word("step.count", "%program", 2)
-    + load_pointer("steps", "%program", 3)
+    + load_word("step.first", "%program", 3)
     + """
+  %steps = getelementptr i64, ptr %tables, i64 %step.first
   br label %step
 step:
   %n = phi i64 [ 0, %steps.begin ], [ %n1, %step.done ]
@@ -128,14 +136,23 @@ step.one:
   %np = getelementptr i64, ptr %steps, i64 %no
 """
     + load_pointer("kernel", "%np", 0)
-    + load_word("first", "%np", 1)
+    + load_pointer("table", "%np", 1)
     + load_word("units", "%np", 2)
-    + load_word("grain", "%np", 3)
+    + load_word("size", "%np", 3)
     + """
-  %table = getelementptr i64, ptr %tables, i64 %first
+  %control = icmp eq i64 %size, 0
+  br i1 %control, label %nested, label %range
+nested:
+  %stopped = call i64 %kernel(ptr null, ptr %table, i64 9223372036854775807)
+  br label %step.done
+range:
+  ; Negative: pieces in order, as they are here in any case.
+  %chain = icmp slt i64 %size, 0
+  %positive = sub i64 0, %size
+  %grain = select i1 %chain, i64 %positive, i64 %size
   br label %piece
 piece:
-  %lo = phi i64 [ 0, %step.one ], [ %hi, %piece ]
+  %lo = phi i64 [ 0, %range ], [ %hi, %piece ]
   %far = add i64 %lo, %grain
   %past = icmp sgt i64 %far, %units
   %hi = select i1 %past, i64 %units, i64 %far
@@ -146,12 +163,15 @@ step.done:
   %n1 = add i64 %n, 1
   br label %step
 end:
+  %bad = load i64, ptr %failed
+  %wrong = icmp ne i64 %bad, 0
+  %status = select i1 %wrong, i64 2, i64 0
   br i1 %small, label %good, label %release
 release:
   call void @free(ptr %memory)
   br label %good
 good:
-  ret i64 0
+  ret i64 %status
 }
 """
 )
@@ -178,7 +198,7 @@ class Export:
 
     def __init__(self, executable: Executable, name: str):
         self.name = name
-        hosts = sorted({e.label for e in executable.entries if isinstance(e, (HostStep, ControlStep))})
+        hosts = sorted({e.label for e in executable.entries if isinstance(e, HostStep)})
         if hosts:
             raise NotImplementedError(
                 f"{self.name} cannot be called from compiled code: {', '.join(map(repr, hosts))} "
@@ -187,6 +207,8 @@ class Export:
             )
         self.inputs = [v.type for v in executable.inputs]
         self.outputs = [v.type for v in executable.outputs]
+        self.may_fail = bool(executable.stops)
+        """Whether a user's own function is called, which may raise."""
         self.words = _program_words(executable)
         self.address: int = self.words.ctypes.data
         # The executable keeps constants alive.
@@ -200,26 +222,15 @@ _unread = np.zeros(1, np.int64)
 def _program_words(executable: Executable) -> np.ndarray:
     """The words of a program, with absolute addresses inside of them."""
     number = {v: i for i, v in enumerate((*executable.inputs, *executable.outputs))}
-    fixed = {v: c.ctypes.data for v, c in executable.constants.items()}
-    fixed.update({fault.cell: _unread.ctypes.data for _, fault in executable.faults})
-    tables: list[int] = []
-    steps: list[int] = []
-    patches: list[int] = []
-    places: list[int] = []
-    for entry, function in zip(executable.entries, executable.addresses, strict=True):
-        assert isinstance(entry, NativeStep)
-        steps += [function, len(tables), entry.units, entry.grain]
-        for v, offset in entry.pointers:
-            if v in number:
-                patches += [len(tables), number[v], offset]
-            elif v in fixed:
-                tables.append(fixed[v] + offset)
-                continue
-            else:
-                places += [len(tables), executable.memory.places[v] + offset]
-            tables.append(0)
-        tables += entry.words
-    parts = [steps, patches, places, tables]
+    arena = -(-executable.memory.size // 64) * 64 + FAILED_BYTES
+    table = WordTable({fault.cell: _unread.ctypes.data for _, fault in executable.faults})
+    table.failed = Place(arena - FAILED_BYTES)
+    patched: list[Patch] = []
+    place = {v: Place(at) for v, at in executable.memory.places.items()}
+    first = table.steps(executable.plan, place, number, patched)
+    tables, places = table.movable(arena)
+    patches = [n for patch in patched for n in patch]
+    parts = [patches, places, tables]
     words = np.zeros(HEADER_WORDS + sum(map(len, parts)), np.int64)
     at, starts = HEADER_WORDS, []
     for part in parts:
@@ -227,8 +238,7 @@ def _program_words(executable: Executable) -> np.ndarray:
         starts.append(words.ctypes.data + 8 * at)
         at += len(part)
     words[:HEADER_WORDS] = [
-        len(tables), -(-executable.memory.size // 64) * 64, len(steps) // 4, starts[0], len(patches) // 3, starts[1],
-        len(places) // 2, starts[2], starts[3],
+        len(tables), arena, len(executable.entries), first, len(patched), starts[0], len(places) // 2, starts[1], starts[2],
     ]  # fmt: skip
     return words
 

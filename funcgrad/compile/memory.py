@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from funcgrad.compile.executor import Executable, HostStep
+from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan
+from funcgrad.compile.executor import Executable
 from funcgrad.compile.plan import plan_memory
 from funcgrad.compile.steps import Kernel
 from funcgrad.core.program import Equation, Program, Var
@@ -63,6 +64,7 @@ def account(compiled: Executable) -> Account:
     steps = [s.members if isinstance(s, Kernel) else [s.equation] for s in compiled.steps]
     makers = {v: eq for members in steps for eq in members for v in eq.outputs}
     host = [_host_bytes(e.equation) for e in compiled.entries if isinstance(e, HostStep)]
+    host.append(_foreign_bytes(compiled.plan))
     groups = {
         "argument": compiled.inputs,
         "constant": list(compiled.constants),
@@ -104,6 +106,17 @@ def _origin(eq: Equation) -> str:
 def _host_bytes(eq: Equation) -> int:
     # NumPy makes the results anew; then they are copied to their places.
     return sum(map(nbytes, eq.outputs)) + _inner_bytes(eq)
+
+
+def _foreign_bytes(plan: Plan) -> int:
+    """What a user's own function holds while a native step calls it."""
+    found = [
+        _inner_bytes(s.equation)
+        for e, s in zip(plan.entries, plan.origins, strict=True)
+        if isinstance(e, NativeStep) and e.code is not None
+    ]
+    found += [_foreign_bytes(body) for e in plan.entries if isinstance(e, ControlStep) for body in e.bodies]
+    return max(found, default=0)
 
 
 def _inner_bytes(eq: Equation) -> int:

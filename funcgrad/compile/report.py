@@ -17,6 +17,7 @@ import numpy as np
 
 from funcgrad.compile.entries import ControlStep, Entry, HostStep, NativeStep, Plan
 from funcgrad.compile.executor import Executable
+from funcgrad.compile.host_calls import run_on_host
 from funcgrad.compile.steps import Kernel, Step, span
 from funcgrad.core.lowering import Pointwise, Routine
 from funcgrad.core.program import Var
@@ -206,19 +207,21 @@ def run_timed(compiled: Executable, args: Sequence[Any]) -> tuple[list[tuple[int
         arrays = (*compiled._fitting(args), *outs)
         if compiled.runtime.bind(frame.address, arrays) != 0:
             raise AssertionError("arrays made to fit do not fit")
-    values = dict(zip((*compiled.inputs, *compiled.outputs), arrays, strict=True)) | frame.arrays
-    frame.words[7:9] = 0
+    values = compiled.values(frame, arrays)
+    compiled.begin(frame)
     clock, spans, done = time.perf_counter_ns, [], 0
     idle = min(_timed(clock, lambda: steps(frame.address, 0)) for _ in range(5))
     with np.errstate(all="ignore"):
         for entry in compiled.entries:
             begin = clock()
             if isinstance(entry, HostStep):
-                compiled._host(entry.equation, values)
+                run_on_host(entry.equation, values, compiled.lowered.sources)
                 end = clock()
                 spans.append((begin, end, end - begin))
                 continue
             done += 1
+            if done in compiled.stops:
+                compiled.run_natives(frame, arrays, done)
             while steps(frame.address, done) == 2:
                 pass
             end = clock()

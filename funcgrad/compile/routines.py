@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from funcgrad.compile import attention, conv, cumulative, indexing, windows
+from funcgrad.compile import attention, conv, cumulative, indexing, njit_calls, windows
 from funcgrad.compile.conv_types import RoutineStep
 from funcgrad.core.lowering import Routine
 from funcgrad.core.program import Atom, Var
@@ -22,6 +22,7 @@ LOWERINGS: dict[str, Callable[[str, dict[str, Any], Sequence[Atom], Sequence[Var
     "scaled dot product": lambda form, params, inputs, outs: attention.lower(form, params, _vars(inputs), outs),
     "window": lambda form, params, inputs, outs: windows.lower(form, params, _vars(inputs), outs[0]),
     "indexing": lambda form, params, inputs, outs: indexing.lower(form, params, inputs, outs[0]),
+    "njit": njit_calls.lower,
     "cumulative": lambda form, params, inputs, outs: cumulative.lower(form, params, inputs, outs[0]),
 }
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 from funcgrad.compile.assembly import load_pointer as _pointer
 from funcgrad.compile.assembly import load_word as _word
 
-FRAME_WORDS = 13
+FRAME_WORDS = 14
 """pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
-the two types of arrays that need no conversion, how many arrays a call binds."""
+the two types of arrays that need no conversion, how many arrays a call binds, whether code of the user's failed."""
+FAILED = 13
+"""The number of the last."""
 STEP_WORDS = 4
 """kernel, table, units, grain. A negative grain: pieces in order, one after the other. Zero: a loop or a choice; its kernel is
 `fg_loop` or `fg_switch`, its table a block of more steps."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from funcgrad.compile.joining import joined
 from funcgrad.compile.products import rewritten
-from funcgrad.core.lowering import Contraction, Inline, Loop, Pointwise, View
+from funcgrad.core.lowering import Contraction, Inline, Loop, Pointwise, Routine, View
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom, Equation, Literal, Program, Var, has_effect
 from funcgrad.core.types import ArrayType, array_type, value_type
@@ -145,6 +145,8 @@ class _Rewriter:
     ) -> list[Atom] | None:
         if like is None or primitive.kernel is None or any(v.type.size > FOLD_LIMIT for v in like.outputs):
             return None
+        if isinstance(primitive.kernel, Routine) and primitive.kernel.foreign:
+            return None  # It may raise, and then only if it runs.
         if primitive is broadcast_in_dim and isinstance(inputs[0], Literal):
             return None  # A broadcast number stays one.
         values = self.values(inputs)

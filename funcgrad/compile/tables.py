@@ -1,12 +1,14 @@
 """Plans -> the words that the native executor reads: steps, tables of kernels, blocks of loops and choices, patches.
 
-Words that are addresses of other words are `Link`s until all of them are there.
+Words that are addresses of other words are `Link`s until all of them are there. Where the arena's address is not known yet
+(export.py), places in it are `Place`s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,17 @@ class Link:
     to: int
 
 
-Word = int | Link
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The address of the byte `at` of the arena."""
+
+    at: int
+
+    def __add__(self, more: int) -> Place:
+        return Place(self.at + more)
+
+
+Word = int | Link | Place
 Patch = tuple[int, int, int]
 """(number of the word to set, number of the array or slot, bytes to add)."""
 
@@ -33,8 +45,12 @@ Patch = tuple[int, int, int]
 class WordTable:
     """Words as they are laid out."""
 
-    def __init__(self) -> None:
+    def __init__(self, cells: Mapping[Var, int] | None = None) -> None:
+        """`cells`: where indices out of bounds are noted, if not in the constants of the Plan."""
         self.words: list[Word] = []
+        self.failed: Word = 0
+        """Where code of the user's notes that it raised."""
+        self.cells = cells or {}
         self.loops: dict[ControlStep | NativeStep, tuple[int, int]] = {}
         """Where the table of each loop is, and the pointers to its arguments and results."""
 
@@ -52,8 +68,18 @@ class WordTable:
         """The words in memory."""
         made = np.zeros(len(self.words), np.int64)
         base = made.ctypes.data
-        made[:] = [base + 8 * w.to if isinstance(w, Link) else w for w in self.words]
+        # No Places: the arena of a frame has an address.
+        made[:] = [base + 8 * w.to if isinstance(w, Link) else w for w in self.words]  # type: ignore[assignment]
         return made
+
+    def movable(self, tables: int) -> tuple[list[int], list[int]]:
+        """The words for an arena anywhere, with the tables `tables` bytes behind its start: zero for each address in them, and a
+        list of (number of the word, bytes from the start of the arena)."""
+        places: list[int] = []
+        for n, w in enumerate(self.words):
+            if not isinstance(w, int):
+                places += [n, w.at if isinstance(w, Place) else tables + 8 * w.to]
+        return [w if isinstance(w, int) else 0 for w in self.words], places
 
     def patches(self, patches: Sequence[Patch]) -> int:
         """The rows of patches."""
@@ -62,7 +88,7 @@ class WordTable:
     def pointers(
         self,
         pointers: Sequence[tuple[Var, int]],
-        place: Mapping[Var, int],
+        place: Mapping[Var, Any],
         number: Mapping[Var, int],
         patches: list[Patch],
     ) -> int:
@@ -75,16 +101,16 @@ class WordTable:
                 self.words[start + n] = place[v] + offset
         return start
 
-    def steps(self, plan: Plan, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]) -> int:
+    def steps(self, plan: Plan, place: Mapping[Var, Any], number: Mapping[Var, int], patches: list[Patch]) -> int:
         """The steps of a Plan whose Vars are at the addresses `place`, or have a `number` by which they are patched in."""
-        place = {**place, **{v: c.ctypes.data for v, c in plan.constants.items()}}
+        place = {**place, **{v: c.ctypes.data for v, c in plan.constants.items()}, **self.cells}
         natives = [(e, f) for e, f in zip(plan.entries, plan.addresses, strict=True) if not isinstance(e, HostStep)]
         start = self.add([0] * (runtime.STEP_WORDS * len(natives)))
         for n, (entry, function) in enumerate(natives):
             if isinstance(entry, NativeStep):
                 table = self.pointers(entry.pointers, place, number, patches)
                 self.loops[entry] = table, table
-                self.add(entry.words)
+                self.add([*entry.words, self.failed] if entry.code is not None else entry.words)
                 units, grain = entry.units, entry.grain
             else:
                 table = (self.loop if entry.is_loop else self.switch)(entry, place, number, patches)
@@ -93,7 +119,7 @@ class WordTable:
         return start
 
     def loop(
-        self, entry: ControlStep, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]
+        self, entry: ControlStep, place: Mapping[Var, Any], number: Mapping[Var, int], patches: list[Patch]
     ) -> int:
         """The table of a loop."""
         params, (body,) = entry.equation.params, entry.bodies
@@ -129,7 +155,7 @@ class WordTable:
         return table
 
     def switch(
-        self, entry: ControlStep, place: Mapping[Var, int], number: Mapping[Var, int], patches: list[Patch]
+        self, entry: ControlStep, place: Mapping[Var, Any], number: Mapping[Var, int], patches: list[Patch]
     ) -> int:
         """The table of a choice."""
         table = self.add([0] * (runtime.SWITCH_WORDS + len(entry.bodies)))
@@ -147,7 +173,7 @@ class WordTable:
             self.words[table + runtime.SWITCH_WORDS + n] = Link(block)
         return table
 
-    def block(self, at: int, body: Plan, base: int, roles: Sequence[Sequence[Word]], consts: int) -> None:
+    def block(self, at: int, body: Plan, base: Any, roles: Sequence[Sequence[Word]], consts: int) -> None:
         """The words of a block: the steps of a body whose inputs and outputs have these roles, the first of them constant."""
         place = {v: base + offset for v, offset in body.memory.places.items()}
         number = {v: i for i, v in enumerate([*body.inputs, *body.outputs])}

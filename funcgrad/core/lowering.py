@@ -104,11 +104,12 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Routine:
     """Code of its own in the compile room, on arguments in C order: the `family` names the module, `form` the case. Argument
-    `start`, if it is one number repeated, is given as that number."""
+    `start`, if it is one number repeated, is given as that number. `foreign`: it runs code of the user's, which may raise."""
 
     family: str
     form: str
     start: int | None = None
+    foreign: bool = False
 
 
 Kernel = Pointwise | Reduction | View | Contraction | Assembly | Inline | Routine | Loop | Choice

@@ -31,7 +31,11 @@ class PerExample:
 
     def __call__(self, *values: Any) -> list[Any]:
         found = [
-            _checked(self.callback(*[v[i] if b else v for v, b in zip(values, self.batched, strict=True)]), self)
+            checked(
+                self.callback(*[v[i] if b else v for v, b in zip(values, self.batched, strict=True)]),
+                self.outputs,
+                f"pure_callback: {self.__name__}",
+            )
             for i in range(self.size)
         ]
         return [
@@ -102,24 +106,27 @@ debug_callback = general(
 # ---- pure_callback ----
 
 
-class _Declared:
-    """What a callback promised to return, for the check of what it returned."""
-
-    def __init__(self, callback: Callback, outputs: Sequence[ArrayType]):
-        self.callback, self.outputs = callback, outputs
-
-
-def _checked(results: Sequence[Any] | None, declared: Any) -> list[np.ndarray]:
-    if not declared.outputs:
+def checked(results: Sequence[Any] | None, outputs: Sequence[ArrayType], what: str) -> list[np.ndarray]:
+    """What a callback returned, as arrays. Raises TypeError, which begins with `what`, unless they are as declared."""
+    if not outputs:
         return []
-    name, found = callback_name(declared.callback), [np.asarray(r) for r in results or ()]
+    found = [np.asarray(r) for r in results or ()]
     have = [value_type(r) for r in found]
-    if have != list(declared.outputs):
+    if have != list(outputs):
         raise TypeError(
-            f"pure_callback: {name} was declared to return {_listed(declared.outputs)}, and returned {_listed(have)}; "
+            f"{what} was declared to return {_listed(outputs)}, and returned {_listed(have)}; "
             "correct result_shape_dtypes, or convert the result inside the callback."
         )
     return found
+
+
+def check_vmap_method(method: str | None, what: str) -> None:
+    """Raises NotImplementedError, which begins with `what`, if nothing was said of vmap."""
+    if method is None:
+        raise NotImplementedError(
+            f"{what} was called under vmap with vmap_method=None; pass vmap_method="
+            "'sequential' (one call per example), 'expand_dims' or 'broadcast_all' (one call with a leading batch axis)."
+        )
 
 
 def _listed(types: Sequence[ArrayType]) -> str:
@@ -127,7 +134,7 @@ def _listed(types: Sequence[ArrayType]) -> str:
 
 
 def _pure_impl(*values: Any, callback: Callback, outputs: Sequence[ArrayType], vmap_method: str | None) -> Any:
-    return tuple(_checked(callback(*map(_own, values)), _Declared(callback, outputs)))
+    return tuple(checked(callback(*map(_own, values)), outputs, f"pure_callback: {callback_name(callback)}"))
 
 
 def _linearize(
@@ -146,21 +153,18 @@ def _linearize(
 
 def _pure_batch(size: int, batched: Sequence[bool], args: Sequence[Any], params: dict[str, Any]) -> Any:
     callback, outputs, method = params["callback"], params["outputs"], params["vmap_method"]
-    if method is None:
-        raise NotImplementedError(
-            f"pure_callback: {callback_name(callback)} was called under vmap with vmap_method=None; pass vmap_method="
-            "'sequential' (one call per example), 'expand_dims' or 'broadcast_all' (one call with a leading batch axis)."
-        )
+    check_vmap_method(method, f"pure_callback: {callback_name(callback)}")
     stacked = tuple(array_type((size, *t.shape), t.dtype) for t in outputs)
     if method == "sequential":
         callback = PerExample(callback, size, batched, outputs)
     else:
         front = 1 if method == "expand_dims" else size
-        args = [a if b else _with_front(a, front) for a, b in zip(args, batched, strict=True)]
+        args = [a if b else with_front(a, front) for a, b in zip(args, batched, strict=True)]
     return pure_callback(*args, callback=callback, outputs=stacked, vmap_method=method), [True] * len(outputs)
 
 
-def _with_front(x: Any, size: int) -> Any:
+def with_front(x: Any, size: int) -> Any:
+    """A value with a batch axis of this size in front."""
     shape = type_of(x).shape
     if size == 1:
         return reshape(x, shape=(1, *shape))
