@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import cache, loader, locks, runtime
+from funcgrad.compile import cache, loader, locks, runtime, runtime_pool
 from funcgrad.core.array import Array
 from funcgrad.ops.families import LazyModule
 
@@ -138,7 +138,7 @@ def offsets_hold() -> bool:
 
 
 class Runtime:
-    """The compiled functions of runtime.py, the pool of threads, and the cell through which frames find it."""
+    """The compiled functions of runtime.py with its parts, the pool of threads, and the cell through which frames find it."""
 
     def __init__(self) -> None:
         if not offsets_hold():
@@ -183,7 +183,7 @@ class Runtime:
             if self.threads < 2 or self.cell[0]:
                 return
             # Never freed: a call that began before `set_threads` may still look at it.
-            pool = np.zeros(runtime.POOL_WORDS, np.int64)
+            pool = np.zeros(runtime_pool.POOL_WORDS, np.int64)
             self.pools.append(pool)
             address = pool.ctypes.data
             self._init(address)

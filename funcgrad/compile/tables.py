@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import runtime
 from funcgrad.compile.entries import ControlStep, HostStep, NativeStep, Plan, aligned, nbytes
+from funcgrad.compile.runtime_schedule import BLOCK_WORDS, LOOP_WORDS, STEP_WORDS, SWITCH_WORDS
 from funcgrad.core.program import Var
 
 ENDLESS = 1 << 62
@@ -105,7 +105,7 @@ class WordTable:
         """The steps of a Plan whose Vars are at the addresses `place`, or have a `number` by which they are patched in."""
         place = {**place, **{v: c.ctypes.data for v, c in plan.constants.items()}, **self.cells}
         natives = [(e, f) for e, f in zip(plan.entries, plan.addresses, strict=True) if not isinstance(e, HostStep)]
-        start = self.add([0] * (runtime.STEP_WORDS * len(natives)))
+        start = self.add([0] * (STEP_WORDS * len(natives)))
         for n, (entry, function) in enumerate(natives):
             if isinstance(entry, NativeStep):
                 table = self.pointers(entry.pointers, place, number, patches)
@@ -115,7 +115,7 @@ class WordTable:
             else:
                 table = (self.loop if entry.is_loop else self.switch)(entry, place, number, patches)
                 units, grain = 1, 0
-            self.set(start + runtime.STEP_WORDS * n, [function, Link(table), units, grain])
+            self.set(start + STEP_WORDS * n, [function, Link(table), units, grain])
         return start
 
     def loop(
@@ -124,7 +124,7 @@ class WordTable:
         """The table of a loop."""
         params, (body,) = entry.equation.params, entry.bodies
         consts, carry, length = params["consts"], params["carry"], params["length"]
-        table = self.add([0] * runtime.LOOP_WORDS)
+        table = self.add([0] * LOOP_WORDS)
         given = self.pointers(entry.args, place, number, patches)
         wanted = self.pointers([(v, 0) for v in entry.results], place, number, patches)
         self.loops[entry] = table, given
@@ -148,7 +148,7 @@ class WordTable:
         for i, pair in enumerate(pairs):
             finals += [Link(wanted + i), Link(given + consts + i), *pair, nbytes(entry.results[i].type)]
         every = 0 if body.work > 20_000 else 15 if body.work > 1000 else 255
-        self.set(table + runtime.BLOCK_WORDS, [
+        self.set(table + BLOCK_WORDS, [
             0, ENDLESS if length is None else length, 0, every, 0 if length is not None else Link(given + consts + carry),
             going, Link(self.add(finals)), carry, int(params["reverse"]),
         ])  # fmt: skip
@@ -158,7 +158,7 @@ class WordTable:
         self, entry: ControlStep, place: Mapping[Var, Any], number: Mapping[Var, int], patches: list[Patch]
     ) -> int:
         """The table of a choice."""
-        table = self.add([0] * (runtime.SWITCH_WORDS + len(entry.bodies)))
+        table = self.add([0] * (SWITCH_WORDS + len(entry.bodies)))
         (index, *rest) = entry.args
         if index[0] in number:
             patches.append((table, number[index[0]], index[1]))
@@ -168,9 +168,9 @@ class WordTable:
         given = self.pointers([*rest, *[(v, 0) for v in entry.results]], place, number, patches)
         roles: list[list[Word]] = [[0, Link(given + i), 0, 0] for i in range(len(rest) + len(entry.results))]
         for n, body in enumerate(entry.bodies):
-            block = self.add([0] * runtime.BLOCK_WORDS)
+            block = self.add([0] * BLOCK_WORDS)
             self.block(block, body, place[entry.workspace], roles, len(roles))
-            self.words[table + runtime.SWITCH_WORDS + n] = Link(block)
+            self.words[table + SWITCH_WORDS + n] = Link(block)
         return table
 
     def block(self, at: int, body: Plan, base: Any, roles: Sequence[Sequence[Word]], consts: int) -> None:
