@@ -8,6 +8,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+# So would processes that compile beside them.
+os.environ.setdefault("FUNCGRAD_COMPILE_PROCESSES", "0")
+
 from hypothesis import settings  # noqa: E402  (its plugin reads the environment set above)
 
 settings.register_profile("local", deadline=None)

@@ -18,12 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
 from funcgrad.compile import functions, vecmath, vectors
-from funcgrad.compile.codegen import compile_ir, vector_bits
+from funcgrad.compile.codegen import compile_ir, triple, vector_bits
 
 I64 = ir.IntType(64)
 BOOL = ir.IntType(1)
@@ -95,7 +94,7 @@ def lower(text: str, symbol: str) -> ir.Module:
 class _Builder:
     def __init__(self, symbol: str):
         self.module = ir.Module(name=symbol)
-        self.module.triple = llvm.get_default_triple()
+        self.module.triple = triple()
         self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64, I64]), symbol)
         self.function.attributes.add("nounwind")
         set.add(

@@ -123,6 +123,12 @@ def load(key: str) -> bytes | None:
     return code
 
 
+def has(key: str) -> bool:
+    """Whether there is an entry under a key; `load` says whether it is any good."""
+    folder = directory()
+    return folder is not None and (folder / key).exists()
+
+
 def save(key: str, code: bytes) -> None:
     """Keeps code under a key, if the directory takes it."""
     folder = directory()

@@ -32,6 +32,13 @@ def vector_bits() -> int:
     return 512 if features.get("avx512f") else 256 if features.get("avx2") else 128
 
 
+@lru_cache(maxsize=1)
+def triple() -> str:
+    """The name of this system and CPU. Asked once: a call of LLVM waits until other threads' calls are done."""
+    found: str = llvm.get_default_triple()
+    return found
+
+
 def compile_ir(text: str, level: int = 3) -> bytes:
     """The object file of LLVM assembly for this CPU. level: of the passes over it, 0 for what is written as it should run."""
     module = llvm.parse_assembly(text)

@@ -49,7 +49,13 @@ def identity() -> str:
 
 def llvm_version() -> str:
     """The version of llvmlite, which decides what code a text becomes, without importing it."""
+    folder = llvmlite_folder()
+    return (folder / "_version.py").read_text(encoding="utf-8") if folder is not None else "none"
+
+
+def llvmlite_folder() -> Path | None:
+    """Where the package llvmlite is; None if it is not installed as files."""
     spec = importlib.util.find_spec("llvmlite")
     if spec is None or not spec.submodule_search_locations:
-        return "none"
-    return (Path(spec.submodule_search_locations[0]) / "_version.py").read_text(encoding="utf-8")
+        return None
+    return Path(spec.submodule_search_locations[0])

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import cache, loader, locks, runtime, runtime_pool
+from funcgrad.compile import cache, loader, locks, runtime, runtime_pool, together
 from funcgrad.core.array import Array
 from funcgrad.ops.families import LazyModule
 
@@ -25,6 +25,8 @@ _llvm: Any = LazyModule("llvmlite.binding")
 _engine: list[Any] = []
 """LLVM's loader, once it was needed. It is kept for the life of the process, as is the code."""
 _addresses: dict[str, int] = {}
+_ready: dict[str, bytes] = {}
+"""Object files that were made together with others, by symbol, until they are loaded."""
 _counts = {"compiled": 0, "loaded": 0, "shared": 0}
 
 
@@ -32,6 +34,21 @@ def compile_log() -> dict[str, int]:
     """What became of every kernel that a program of this process asked for: a dict of how many were `compiled`, how many were
     `loaded` from the cache on disk, and how many were `shared`, already known from another program or shape."""
     return dict(_counts)
+
+
+def prepare(texts: Sequence[str]) -> None:
+    """Compiles those kernels that are neither known nor on disk, several at once."""
+    try:
+        keys = {t: cache.key_of(t) for t in texts if t not in _addresses}
+        missing = [(t, _symbol(key)) for t, key in keys.items() if not cache.has(key)]
+        if len(missing) > 1:
+            _ready.update(together.compile_together(missing))
+    finally:
+        together.end()
+
+
+def _symbol(key: str) -> str:
+    return f"kernel_{key}"
 
 
 def kernel_address(text: str, label: str = "kernel") -> int:
@@ -56,7 +73,7 @@ def kernel_address(text: str, label: str = "kernel") -> int:
 def load_code(text: str, make: Callable[[str], bytes], symbol: str | None = None) -> int:
     """The address of the function `symbol` (a kernel's own name by default) of a text: its code from disk, or by `make`, which
     takes the name and gives an object file. `locks.loading` is held by the caller."""
-    name = symbol or f"kernel_{cache.key_of(text)}"
+    name = symbol or _symbol(cache.key_of(text))
     return load_functions(text, make, (name,))[0]
 
 
@@ -66,7 +83,7 @@ def load_functions(text: str, make: Callable[[str], bytes], names: Sequence[str]
     code = cache.load(key)
     how = "compiled" if code is None else "loaded"
     if code is None:
-        code = make(names[0])
+        code = _ready.pop(names[0], b"") or make(names[0])
         cache.save(key, code)
     addresses = link(code, names)
     _counts[how] += 1
@@ -157,7 +174,7 @@ class Runtime:
             "fg_pool_stop",
             "fg_worker",
         )
-        found = load_functions(text, lambda _: _codegen.compile_ir(text, 0), functions)
+        found = load_functions(text, lambda _: _compile_runtime(text), functions)
         run, bind, steps, self.loop, self.switch, init, stop, worker = found
         c_int, c_any = ctypes.c_int64, ctypes.py_object
         self.run = ctypes.CFUNCTYPE(c_int, c_int, c_any)(run)
@@ -224,6 +241,13 @@ class Runtime:
         if n != self.numba_threads:
             self.numba_threads = n
             self.set_threads(n)
+
+
+def _compile_runtime(text: str) -> bytes:
+    """Its object file. Kernels will follow, so the processes that compile them are started meanwhile."""
+    together.start()
+    code: bytes = _codegen.compile_ir(text, 0)
+    return code
 
 
 def _pause() -> str:
