@@ -31,8 +31,8 @@ ANY_ORDER = ("contract", "reassoc")
 SHORT = 8
 """Iterations from which an inner loop over arrays on the stack or in scratch memory is left to the vectoriser: unrolled before
 it, it would become gathers and scatters of the loop around it."""
-LONG = 32
-"""Statements from which the vectors of an inner loop go through it side by side."""
+LONG = 64
+"""Instructions from which the vectors of an inner loop go through it side by side."""
 SIDE_BY_SIDE = 4
 """How many do: of one long chain of dependent instructions a CPU sees no more than one iteration at a time."""
 
@@ -108,6 +108,8 @@ class _Builder:
         self.stored: set[str] = set()
         self.group: Any = None
         self.loops = 0
+        self.instructions = 0
+        """Of the functions of vecmath called so far."""
 
     def build(self, function: ast.FunctionDef) -> ir.Module:
         args, lo, hi = self.function.args
@@ -176,24 +178,27 @@ class _Builder:
         index = self.b.phi(I64)
         index.add_incoming(first.ref, before)
         self.values[node.target.id] = Value(index, "i64")  # type: ignore[attr-defined]
+        earlier = self.instructions
         self.statements(node.body)
+        length = len(node.body) + self.instructions - earlier
         following = self.b.add(index, ir.Constant(I64, 1), flags=("nsw", "nuw"))
         index.add_incoming(following, self.b.block)
         back = self.b.cbranch(self.b.icmp_signed("<", following, last.ref), head, after)
-        wishes = self.wishes(node, _trips(first, last))
+        wishes = self.wishes(node, _trips(first, last), length)
         if wishes:
             self.loops += 1
             mark = ir.MetaDataString(self.module, f"loop {self.loops}: {wishes}")
             back.set_metadata("llvm.loop", self.module.add_metadata([mark]))
         self.b.position_at_end(after)
 
-    def wishes(self, node: ast.For, trips: int) -> str:
-        """What LLVM is asked to do with a loop of so many iterations (0: known when it runs), as names of `_WISHES`."""
+    def wishes(self, node: ast.For, trips: int, length: int) -> str:
+        """What LLVM is asked to do with a loop of so many iterations (0: known when it runs) and instructions, as names of
+        `_WISHES`."""
         found = ["parallel"] if self.group is not None else []
         if not any(isinstance(n, ast.For | ast.While) for n in node.body):
             if not found and self.short and trips >= SHORT:
                 found.append("whole")
-            if not trips and _is_long(node.body):
+            if not trips and length >= LONG:
                 found.append("abreast")
         return " ".join(found)
 
@@ -303,6 +308,7 @@ class _Builder:
         if base in functions.SOURCES:
             return self.inline(base, kind, args)
         function = vecmath.define(ir, self.module, vecmath.find(name), vector_bits())
+        self.instructions += _length(function)
         return Value(self.b.call(function, [a.ref for a in args]), args[0].kind)
 
     def inline(self, name: str, kind: str, args: Sequence[Value]) -> Value:
@@ -428,10 +434,10 @@ def _trips(first: Value, last: Value) -> int:
     return last.ref.constant - first.ref.constant if known else 0
 
 
-def _is_long(body: Sequence[ast.stmt]) -> bool:
-    """Whether the statements are a long chain: several functions of vecmath, or many operations."""
-    calls = [n.func.id for s in body for n in ast.walk(s) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    return len(body) >= LONG or sum(name in vecmath.FUNCTIONS for name in calls) > 1
+def _length(function: Any) -> int:
+    """The instructions of a function of the module and of those that it calls."""
+    inside = [i for block in function.blocks for i in block.instructions]
+    return len(inside) + sum(_length(i.callee) for i in inside if isinstance(i, ir.CallInstr))
 
 
 def _is_load(node: ast.AST) -> bool:

@@ -47,13 +47,15 @@ def scale_f64(y: Any, k: Any) -> Any:
 
 
 def clip_f32(x: Any, low: Any, high: Any) -> Any:
-    """x within bounds; nan stays nan."""
-    return select(x < low, low, select(x > high, high, x))
+    """x within bounds; nan stays nan. In this order both are one instruction."""
+    y = select(x > high, high, x)
+    return select(y < low, low, y)
 
 
 def clip_f64(x: Any, low: Any, high: Any) -> Any:
-    """x within bounds; nan stays nan."""
-    return select(x < low, low, select(x > high, high, x))
+    """x within bounds; nan stays nan. In this order both are one instruction."""
+    y = select(x > high, high, x)
+    return select(y < low, low, y)
 
 
 def exp_f32(x: Any) -> Any:
