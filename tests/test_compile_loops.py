@@ -80,7 +80,7 @@ def texts_of(f, x):
 
 
 @pytest.mark.parametrize(
-    ("f", "asked"), [(LONG, True), (ARITHMETIC, True), (jnp.tanh, False), (lambda x: x * 2 + 1, False)]
+    ("f", "asked"), [(LONG, True), (ARITHMETIC, True), (jnp.exp, False), (lambda x: x * 2 + 1, False)]
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_loops_of_long_chains_take_several_vectors_abreast(f, asked, dtype):
