@@ -77,7 +77,7 @@ def test_a_file_with_unknown_contents_is_left_to_llvm():
         if kind == 4:
             for place in range(at, at + length, 24):
                 info = struct.unpack_from("<Q", code, place + 8)[0]
-                struct.pack_into("<Q", changed, place + 8, info & ~0xFFFFFFFF | 2)
+                struct.pack_into("<Q", changed, place + 8, info & ~0xFFFFFFFF | 10)
                 relocations += 1
     assert relocations and loader.load(bytes(changed)) is None
 

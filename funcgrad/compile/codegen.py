@@ -21,7 +21,13 @@ def target_machine() -> Any:
             llvm.initialize_native_asmparser()
             features = llvm.get_host_cpu_features().flatten()
             target = llvm.Target.from_default_triple()
-            _machine.append(target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3))
+            # Constants beside the code, where one instruction reaches them. Elsewhere the loaders may put them far away.
+            near = (
+                {"reloc": "pic", "codemodel": "small"} if triple().startswith("x86_64") and "linux" in triple() else {}
+            )
+            _machine.append(
+                target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3, **near)
+            )
         return _machine[0]
 
 

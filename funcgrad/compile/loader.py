@@ -1,9 +1,9 @@
 """Puts object code into this process: the sections of an ELF file in memory of their own, its addresses filled in.
 
 LLVM's own loader does the same, but to load LLVM takes 35 ms, which is most of what a program whose kernels are on disk needs
-for its first result. The object files are our own (build.py): the large code model, so every reference is a whole 64-bit address
-of a section of the same file or of one of a few functions of the C library. A file with anything else in it, or of another
-system, is left to LLVM (native.py).
+for its first result. The object files are our own (codegen.py): they refer to their own sections by distances of 32 bits, and to a
+few functions of the C library, which may be further away: behind the sections each has its address, and a jump to it, which
+serve in its place. A file with anything else in it, or of another system, is left to LLVM (native.py).
 
 Source: Tool Interface Standard, Executable and Linking Format, 1.2; System V ABI, AMD64 supplement, section 4.4.
 """
@@ -22,6 +22,14 @@ _SECTION, _SYMBOL, _RELOCATION = struct.Struct("<IIQQQQIIQQ"), struct.Struct("<I
 _NOTHING, _WITH_ADDENDS, _NO_BITS, _WITHOUT_ADDENDS = 0, 4, 8, 9
 _ALLOCATED = 2
 _ADDRESS_64 = 1
+_DISTANCES = (2, 4)
+"""To a place, or to a function."""
+_DISTANCES_TO_ADDRESS = (9, 41, 42)
+"""To a word that has the address."""
+_JUMP = b"\xff\x25\x02\x00\x00\x00\x0f\x0b"
+"""jmp to the address in the eight bytes behind these eight."""
+_DOOR = 16
+"""The bytes of a jump and its address."""
 _UNDEFINED, _ABSOLUTE = 0, 0xFFF1
 _GLOBAL = 1
 _kept: list[mmap.mmap] = []
@@ -55,6 +63,8 @@ def load(code: bytes) -> dict[str, int] | None:
     symbols = next((s for s in sections if s.kind == 2), None)
     if symbols is None or not size:
         return None
+    doors = -(-size // _DOOR) * _DOOR
+    size = doors + _DOOR * (symbols.size // _SYMBOL.size)
     try:
         memory = mmap.mmap(-1, size, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     except OSError:
@@ -64,7 +74,11 @@ def load(code: bytes) -> dict[str, int] | None:
         if at is not None and section.kind != _NO_BITS:
             memory[at : at + section.size] = code[section.offset : section.offset + section.size]
     found = _symbols(code, sections, symbols, [None if at is None else base + at for at in places])
-    if found is None or not _fill_in(code, sections, places, [address for _, address, _ in found], memory):
+    if found is None:
+        return None
+    for n, (_, address, _) in enumerate(found):
+        memory[doors + _DOOR * n : doors + _DOOR * (n + 1)] = _JUMP + struct.pack("<Q", address % 2**64)
+    if not _fill_in(code, sections, places, _Targets(base, doors, [a for _, a, _ in found]), memory):
         return None
     if _c().mprotect(ctypes.c_void_p(base), ctypes.c_size_t(size), mmap.PROT_READ | mmap.PROT_EXEC):
         return None
@@ -109,10 +123,28 @@ def _symbols(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """What a file refers to: where its memory begins, where in it the doors are, the address of each symbol."""
+
+    base: int
+    doors: int
+    addresses: list[int]
+
+    def near(self, symbol: int) -> int:
+        """The address of a symbol, or of its door if it is far away."""
+        address = self.addresses[symbol]
+        return address if abs(address - self.base) < 1 << 30 else self.base + self.doors + _DOOR * symbol
+
+    def word(self, symbol: int) -> int:
+        """The address of the word that has a symbol's address."""
+        return self.base + self.doors + _DOOR * symbol + len(_JUMP)
+
+
 def _fill_in(
-    code: bytes, sections: list[_Section], places: list[int | None], symbols: list[int], memory: mmap.mmap
+    code: bytes, sections: list[_Section], places: list[int | None], targets: _Targets, memory: mmap.mmap
 ) -> bool:
-    """Writes the addresses that the sections refer to; False if one is of a kind unknown here."""
+    """Writes the addresses and distances by which the sections refer to each other; False if one is of a kind unknown here."""
     for section in sections:
         if section.kind == _WITHOUT_ADDENDS:
             return False
@@ -122,9 +154,15 @@ def _fill_in(
         assert start is not None
         for at in range(section.offset, section.offset + section.size, _RELOCATION.size):
             offset, info, addend = _RELOCATION.unpack_from(code, at)
-            if info & 0xFFFFFFFF != _ADDRESS_64:
+            symbol, kind, here = info >> 32, info & 0xFFFFFFFF, start + offset
+            if kind == _ADDRESS_64:
+                struct.pack_into("<Q", memory, here, (targets.addresses[symbol] + addend) % 2**64)
+            elif kind in _DISTANCES:
+                struct.pack_into("<i", memory, here, targets.near(symbol) + addend - (targets.base + here))
+            elif kind in _DISTANCES_TO_ADDRESS:
+                struct.pack_into("<i", memory, here, targets.word(symbol) + addend - (targets.base + here))
+            else:
                 return False
-            struct.pack_into("<Q", memory, start + offset, (symbols[info >> 32] + addend) % 2**64)
     return True
 
 
