@@ -1,9 +1,9 @@
 """Puts object code into this process: the sections of an ELF file in memory of their own, its addresses filled in.
 
 LLVM's own loader does the same, but to load LLVM takes 35 ms, which is most of what a program whose kernels are on disk needs
-for its first result. The object files are our own (codegen.py): they refer to their own sections by distances of 32 bits, and to a
-few functions of the C library, which may be further away: behind the sections each has its address, and a jump to it, which
-serve in its place. A file with anything else in it, or of another system, is left to LLVM (native.py).
+for its first result. The object files are our own (codegen.py): they refer to their own sections by distances of 32 bits, and
+to a few functions of the C library, which may be further away: behind the sections each has its address, and a jump to it,
+which serve in its place. A file with anything else in it, or of another system, is left to LLVM (native.py).
 
 Source: Tool Interface Standard, Executable and Linking Format, 1.2; System V ABI, AMD64 supplement, section 4.4.
 """
