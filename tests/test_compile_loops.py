@@ -69,6 +69,42 @@ def test_rows_are_not_folded_in_the_pieces_of_a_sum_over_everything():
     assert_same(run_guarded(program, [reals(200, 100)]), execute.interpret(program, [reals(200, 100)]))
 
 
+# ---- many rows to one ----
+
+
+@pytest.mark.parametrize("shape", [(3000, 70), (40_000, 5), (300, 1000), (50, 60, 70), (2, 70_000, 1), (140_001, 1)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32])
+def test_many_rows_are_folded_by_ranges_of_rows(shape, dtype):
+    x, y = (reals(*shape) * 9).astype(dtype), (reals(*shape, seed=1) * 9).astype(dtype)
+    axes = tuple(range(len(shape) - 1))
+
+    def f(x, y):
+        return jnp.sum(x * y, axes), jnp.max(x, axes), x - y, jnp.any(x > y, axes), jnp.sum(x.T * 2, axes[0])
+
+    program = program_of(f, x, y)
+    tolerance = 1e-5 if dtype == np.float32 else 1e-11
+    assert_same(run_guarded(program, [x, y]), execute.interpret(program, [x, y]), tolerance)
+
+
+def test_a_column_sum_joins_what_makes_its_argument():
+    f = lambda x, y, b: (lambda z: (z, jnp.sum(z, axis=0)))(jnp.exp(x * 0.1) * y + b)
+    args = reals(3000, 100), reals(3000, 100, seed=1), reals(100)
+    compiled = steps_of(f, *args)
+    first, second = compiled.entries
+    assert first.units > 1 and compiled.steps[0].partial, "rows are shared out, not columns"
+    assert second.label == "reduce_sum" and compiled.memory.size == first.units * 100 * 8 // 64 * 64 + 64
+    program = program_of(f, *args)
+    assert_same(run_guarded(program, list(args)), execute.interpret(program, args))
+
+
+@pytest.mark.parametrize("f", [lambda x: jnp.sum(x.T, axis=0), lambda x: jnp.sum(jnp.exp(x.T) + 1.0, axis=0)])
+def test_what_lies_the_other_way_round_is_folded_as_it_lies(f):
+    x = reals(100, 3000)
+    assert len(steps_of(f, x).entries) == 1
+    program = program_of(f, x)
+    assert_same(run_guarded(program, [x]), execute.interpret(program, [x]))
+
+
 # ---- several vectors abreast ----
 
 LONG = lambda x: jnp.sin(jnp.log1p(jnp.exp(jnp.tanh(x))))

@@ -125,6 +125,10 @@ BIT_EQUAL = {
     "sum of products": (lambda x: fnp.vdot(x, fnp.cos(x)), RNG.normal(size=600_011)),
     "maximum and mean": (lambda x: (fnp.max(x), fnp.mean(x), fnp.var(x)), RNG.normal(size=(1003, 701))),
     "column sums": (lambda x: fnp.sum(x * x, axis=0), RNG.normal(size=(3001, 257))),
+    "sums of many short rows": (
+        lambda x: (fnp.sum(x * x, axis=0), x + 1),
+        RNG.normal(size=(50_001, 7)).astype(np.float32),
+    ),
     "row sums": (lambda x: fnp.sum(x * x, axis=1), RNG.normal(size=(257, 3001))),
     "sums over outer axes": (lambda x: fnp.sum(x, axis=(0, 2)), RNG.normal(size=(67, 53, 101))),
     "matmul": (lambda x: x @ x.T, RNG.normal(size=(515, 257))),

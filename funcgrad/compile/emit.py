@@ -43,7 +43,7 @@ def emit(k: Kernel, low: Lowered) -> Emitted:
 def form(w: Writer) -> list[str]:
     """The lines of the form that the dimensions ask for."""
     if w.k.partial:
-        return partial(w)
+        return partial_rows(w) if w.kept else partial(w)
     if not w.folded:
         return elementwise(w)
     if not w.kept or w.dims[-1] in w.folded:
@@ -235,9 +235,7 @@ def fold_columns(w: Writer) -> list[str]:
     if outer:
         w.out.units = math.prod(map(w.size, outer))
         w.out.work = w.cost * elements * w.size(last)
-        # The results are added to in memory: two threads must not do so in one line of the cache.
-        narrowest = min(w.target(v).dtype.itemsize for v in w.k.stored)
-        w.out.multiple = -(-LINE // max(w.size(last) * narrowest, 1))
+        w.out.multiple = lines_apart(w, w.size(last))
         return block("for i in range(lo, hi):", [*whole, *lines])
     w.out.units, w.out.work, w.out.multiple = w.size(last), w.cost * elements, columns_together(w.size(last))
     return lines
@@ -318,3 +316,46 @@ def partial(w: Writer) -> list[str]:
     inner = block(f"for j in range({w.length(last)}):", [*w.loop, *add])
     each = block("for r in range(first, stop):", [*whole, *w.row, *inner])
     return block("for i in range(lo, hi):", [*bounds, *begin, *each, *save])
+
+
+def partial_rows(w: Writer) -> list[str]:
+    """Reductions of many rows to one by ranges of rows: each unit of the range folds one into its own row of each result."""
+    folds = [eq for eq in w.k.members if eq.outputs[0] in w.k.stored and w.is_fold(eq)]
+    w.dims = [*w.folded, *w.kept]
+    w.inner = frozenset(d for g in w.kept for d in g)
+    for n, g in enumerate(w.kept):
+        w.indices[g[0]] = f"p{n}"
+    whole = w.rows_of(w.folded, "r")
+    count, rows, columns = folds[0].outputs[0].type.shape[0], *[math.prod(map(w.size, d)) for d in (w.folded, w.kept)]
+    begin, add = [], []
+    for eq in folds:
+        kernel, v = eq.primitive.kernel, eq.outputs[0]
+        assert isinstance(kernel, Reduction)
+        access, kind = w.target(v), suffix(v.type.dtype)
+        place = f"{w.pointer(access)}, at + {w.index(access)}"
+        x = w.value(w.source(eq, 0), v.type.dtype)
+        begin.append(f"store_{kind}({place}, {start_of(kernel, v.type.dtype)})")
+        add.append(f"store_{kind}({place}, {combined(kernel, v.type.dtype, f'load_{kind}({place})', x)})")
+    store_all(w, [v for v in w.k.stored if v not in [eq.outputs[0] for eq in folds]])
+    per = w.word("rows of a part", -(-rows // count))
+    bounds = [
+        f"at = i * {w.word('columns', columns)}",
+        f"first = i * {per}",
+        f"stop = min(first + {per}, {w.word('rows', rows)})",
+    ]
+    each = block("for r in range(first, stop):", [*whole, *w.row, *columns_of(w, [*w.loop, *add])])
+    w.out.units, w.out.work = count, w.cost * rows * columns / count
+    w.out.multiple = lines_apart(w, columns)
+    return block("for i in range(lo, hi):", [*bounds, *columns_of(w, begin), *each])
+
+
+def columns_of(w: Writer, body: list[str]) -> list[str]:
+    """The loops over the kept dimensions."""
+    for n, g in reversed(list(enumerate(w.kept))):
+        body = block(f"for p{n} in range({w.length(g)}):", body)
+    return body
+
+
+def lines_apart(w: Writer, columns: int) -> int:
+    """Rows of results that one thread takes together: two threads must not add to memory in one line of the cache."""
+    return -(-LINE // max(columns * min(w.target(v).dtype.itemsize for v in w.k.stored), 1))

@@ -24,7 +24,11 @@ from funcgrad.ops.views import contiguous
 SMALL = 1 << 13
 """Elements up to which a reduction to one number is done in one range; above it goes by partial results."""
 CHUNK = 1 << 12
-"""Elements of one partial result."""
+"""Elements of one partial result that is a number."""
+BLOCK = 1 << 16
+"""Elements of one partial result that is a row."""
+WIDEST = 1 << 12
+"""Columns up to which partial results are rows: the columns of longer ones are enough to share out."""
 MOST_MEMBERS = 160
 MOST_VALUES = 48
 MOST_COST = 4
@@ -36,6 +40,14 @@ def fuse(lowered: Lowered) -> list[Step]:
     return _Fuser(lowered).run()
 
 
+def _in_order(part: Part) -> bool:
+    """Whether an array lies in memory axis after axis."""
+    strides = (
+        [s for n, s in zip(part.layout.shape, part.layout.strides, strict=True) if n != 1 and s] if part.layout else []
+    )
+    return strides == sorted(strides, reverse=True)
+
+
 class _Fuser:
     def __init__(self, lowered: Lowered):
         self.lowered = lowered
@@ -43,6 +55,7 @@ class _Fuser:
         self.steps: list[Step] = []
         self.place = 0
         self.effect: Step | None = None
+        self.makers = {v: eq for eq in lowered.equations for v in eq.outputs}
 
     def uses_of(self, value: Var) -> list[Use]:
         return [u.settle() for u in self.uses.get(value, [])]
@@ -214,6 +227,8 @@ class _Fuser:
         have = span(axes)
         if len(have) == len(k.sizes) or not have:
             return True
+        if k.partial:
+            return False
         if k.reduced is not None:
             return have == frozenset(range(len(k.sizes))) - k.reduced
         # Once per row: where a reduction may follow, and anyway cheap beside the row.
@@ -298,10 +313,10 @@ class _Fuser:
         if not folded:
             raise AssertionError("a reduction over axes of size 1 is a view; layouts.py makes it one")
         size = math.prod(shape[i] for i in folded)
-        if size == x.type.size and size > SMALL:
-            self.partial_reduction(eq, folded)
-            return
         kept = [i for i in range(len(shape)) if i not in eq.params["axes"]]
+        if size == x.type.size and size > SMALL:
+            self.partial_reduction(eq, folded, kept, -(-size // CHUNK))
+            return
         for k, axes in self.candidates(out):
             height = self.height_in(k, out)
             dims = self.row_dims(k, axes, [shape[i] for i in folded]) if height is not None else None
@@ -309,6 +324,9 @@ class _Fuser:
                 k.height = height
                 self.fold(k, eq, axes, kept, folded, dims)
                 return
+        if self.is_tall(x, folded, out.type.size):
+            self.partial_reduction(eq, folded, kept, -(-x.type.size // BLOCK))
+            return
         k = self.new_kernel(eq, out.type.shape)
         dims = list(range(len(k.sizes), len(k.sizes) + len(folded)))
         k.sizes += [shape[i] for i in folded]
@@ -353,28 +371,52 @@ class _Fuser:
             along[i] = d
         self.read(k, eq, 0, tuple(along))
 
-    def partial_reduction(self, eq: Equation, folded: list[int]) -> None:
-        """A large reduction to one number: partial results of ranges that do not depend on the threads, then their own."""
+    def is_tall(self, x: Var, folded: Sequence[int], columns: int) -> bool:
+        """Whether many rows are folded into a short one, row by row as they lie in memory."""
+        if (
+            x.type.size < 2 * BLOCK
+            or columns > WIDEST
+            or list(folded) != [i for i in range(len(folded)) if i in folded]
+        ):
+            return False
+        seen, behind = {x}, [x]
+        while behind:
+            v = behind.pop()
+            eq = self.makers.get(v)
+            if eq is not None and isinstance(eq.primitive.kernel, Pointwise):
+                new = {a for a in eq.inputs if isinstance(a, Var) and a.type.size == x.type.size} - seen
+                seen |= new
+                behind += new
+            elif not _in_order(self.lowered.sources[v]):
+                return False
+        return True
+
+    def partial_reduction(self, eq: Equation, folded: Sequence[int], kept: Sequence[int], chunks: int) -> None:
+        """A large reduction: partial results of ranges that do not depend on the threads, then their own."""
         x = eq.inputs[0]
         assert isinstance(x, Var)
-        chunks = -(-x.type.size // CHUNK)
-        parts = Var(array_type((chunks,), x.type.dtype))
+        shape = x.type.shape
+        parts = Var(array_type((chunks, *[shape[i] for i in kept]), x.type.dtype))
         second = Equation(eq.primitive, (parts,), {"axes": (0,)}, eq.outputs, eq.source)
-        self.lowered.order[id(second)] = self.lowered.order[id(eq)]
+        first = Equation(eq.primitive, (x,), {"axes": tuple(folded)}, (parts,), eq.source)
+        for part in (first, second):
+            self.lowered.order[id(part)] = self.lowered.order[id(eq)]
         self.lowered.sources[parts] = Part(parts, contiguous(parts.type.shape))
-        self.reduction_of_parts(second)
-        first = Equation(eq.primitive, (x,), {"axes": tuple(range(x.type.ndim))}, (parts,), eq.source)
-        self.lowered.order[id(first)] = self.lowered.order[id(eq)]
-        k = Kernel(first, place=self.place, sizes=[n for n in x.type.shape if n != 1], partial=True)
-        k.reduced = frozenset(range(len(k.sizes)))
+        if kept:
+            self.reduction(second)
+        else:
+            self.reduction_of_parts(second)
+        supply = iter(range(len(shape)))
+        along = tuple([-1 if n == 1 else next(supply) for n in shape])
+        k = Kernel(first, place=self.place, sizes=[n for n in shape if n != 1], partial=True)
+        k.last, k.reduced = len(k.sizes) - 1, frozenset(along[i] for i in folded)
         k.height = 1 + max(u.height for u in self.uses_of(parts))
         k.stored[parts] = None
-        k.axes[parts] = (-1,)
+        k.axes[parts] = (-1, *[along[i] for i in kept])
         k.members.append(first)
         self.steps.append(k)
         self.feed(k, (parts,))
-        supply = iter(range(len(k.sizes)))
-        self.read(k, first, 0, tuple(-1 if n == 1 else next(supply) for n in x.type.shape))
+        self.read(k, first, 0, along)
 
     def reduction_of_parts(self, eq: Equation) -> None:
         out, x = eq.outputs[0], eq.inputs[0]
