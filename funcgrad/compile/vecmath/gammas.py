@@ -21,7 +21,19 @@ from funcgrad.compile.vecmath.helpers import (
     select,
 )
 from funcgrad.compile.vecmath.logarithms import log_f64, log_rest_f64, log_split_f64, log_sum_f64
-from funcgrad.compile.vecmath.pairs import exact_sum_f64, pair_quotient_f64
+from funcgrad.compile.vecmath.pairs import exact_product_f64, exact_sum_f64, pair_quotient_f64
+
+
+def stirling_series_f64(x: Any) -> Any:
+    """1 / (12 x) - ...: what the logarithm of gamma is above (x - 1/2) log(x) - x + log(2 pi) / 2, for x >= 8."""
+    inverse = 1.0 / x
+    return inverse * poly(
+        inverse * inverse,
+        (
+            *(0.08333333333333333, -0.0027777777777776786, 0.000793650793515672, -0.0005952380249398887),
+            *(0.0008417328024916663, -0.0019149917461686642, 0.00620933751188416, -0.02087775104711264),
+        ),
+    )
 
 
 def lgamma_positive_f64(x: Any) -> Any:
@@ -47,17 +59,22 @@ def lgamma_positive_f64(x: Any) -> Any:
     k, f = log_split_f64(select(far, x, product))
     down = x < 1.25
     log = log_sum_f64(k, f, select(far, -1.0, select(down, -v, v)))
-    inverse = 1.0 / x
-    series = inverse * poly(
-        inverse * inverse,
-        (
-            *(0.08333333333333333, -0.0027777777777776786, 0.000793650793515672, -0.0005952380249398887),
-            *(0.0008417328024916663, -0.0019149917461686642, 0.00620933751188416, -0.02087775104711264),
-        ),
-    )
+    series = stirling_series_f64(x)
     stirling = (x - 0.5) * log + (series + 0.41893853320467274)
     y = select(far, stirling, select(down, 0.0 - log, log))
     return select(x == 0.0, inf, select(x < inf, y, x))
+
+
+def lgamma_far_f64(a: Any, sine: Any) -> Any:
+    """-log(a gamma(a) sine) for a >= 8; the large terms are summed exactly (bare products handed on are exact)."""
+    k, f = log_split_f64(a)
+    log, low = exact_sum_f64(k * 0.6931471803691238, log_rest_f64(k, f, 0.0))
+    high, lost = exact_product_f64(a, log)
+    high, more = exact_sum_f64(high, -a)
+    k, f = log_split_f64(sine)
+    high, rest = exact_sum_f64(high, k * 0.6931471803691238)
+    small = (0.5 * log + (stirling_series_f64(a) + 0.9189385332046728)) + log_rest_f64(k, f, 0.0)
+    return -(high + (((lost + more) + rest) + (a * low + small)))
 
 
 def lgamma_reflected_f64(x: Any) -> Any:
@@ -67,7 +84,7 @@ def lgamma_reflected_f64(x: Any) -> Any:
     sine = abs(libm_sin(3.141592653589793 * fraction)) * 0.3183098861837907
     small = a < 1.0
     above = lgamma_positive_f64(select(small, a + 1.0, a))
-    y = -(log_f64(select(small, sine, a * sine)) + above)
+    y = select(a < 8.0, -(log_f64(select(small, sine, a * sine)) + above), lgamma_far_f64(a, sine))
     # Much of the two cancelled.
     y = rarely((a < 25.0) & (abs(y) < 2.0 + 0.75 * above), lgamma_by_product_f64, x, y)
     return select((a >= 4503599627370496.0) | (fraction == 0.0), inf, y)
