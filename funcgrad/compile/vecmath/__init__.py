@@ -1,7 +1,7 @@
 """Branch-free scalar mathematics that LLVM vectorises inside kernels: exp_f32(x), exp_f64(x), ...
 
 numba calls libm one element at a time. The functions here are plain Python for one dtype each, straight-line arithmetic over
-`helpers`, within 2 ulp on the whole domain (pow too; lgamma and digamma within 4, see gammas.py). They are run:
+`helpers`, within 2 ulp on the whole domain (pow too; lgamma and digamma within 4 around their zeros). They are run:
 - by `define`, which gives their LLVM in about a millisecond each for numba's or our own builder;
 - from the text that `source` gives, which numba compiles as it stands (slowly, and for reading or vendoring);
 - by Python itself on NumPy scalars and arrays.

@@ -1,13 +1,14 @@
 """lgamma and digamma of negative arguments, where they pass through zero between their poles.
 
-Method: x = d - n with the integer n next to -x. gamma(x) is gamma(1 + d) over the product of d and all d - k, digamma(x) the
-sum of digamma(1 + d) and all 1 / (k - d) less 1 / d. Both are formed as pairs (pairs.py), from the series of 1 / gamma(1 + d) and
-a loop over k, so what is left where they cancel is right.
+Method: terms that cancel are formed as pairs of floats (pairs.py), so what is left of them is right.
+lgamma: x = d - n with the integer n next to -x; gamma(x) is gamma(1 + d), from the series of 1 / gamma(1 + d), over the product
+of d and all d - k, a loop. digamma: digamma(1 - x) - pi / tan(pi x). The first is the asymptotic series above 24, less all
+1 / (k - x) that bring the argument there; its logarithm and the tangent are the continued fractions of Gauss and Lambert.
 """
 
 from typing import Any
 
-from funcgrad.compile.vecmath.helpers import entry, poly, repeat
+from funcgrad.compile.vecmath.helpers import entry, f64, poly, repeat, select
 from funcgrad.compile.vecmath.logarithms import log_split_f64, log_sum_f64
 from funcgrad.compile.vecmath.pairs import (
     exact_sum_f64,
@@ -58,46 +59,6 @@ def reciprocal_gamma_f64(x: Any) -> Any:
     return repeat(19.0, reciprocal_gamma_step_f64, x, high, 0.0 * x)
 
 
-def reciprocal_gamma_slope_step_f64(k: Any, x: Any, high: Any, low: Any) -> Any:
-    """A step of Horner's rule in pairs for the derivative of 1 / gamma(1 + x)."""
-    high, low = pair_times_f64(high, low, x)
-    c = entry(
-        (
-            *(-7.393611237284411e-11, 1.4786300535819636e-10, 1.878168081043981e-09, -2.008166769827934e-08),
-            *(8.003212231150757e-08, 9.174142656722124e-08, -2.8788737837686497e-06, 1.4729354015762047e-05),
-            *(-1.5005921785712048e-05, -0.00022148340258867062, 0.0012805028238811618, -0.0019371750670345589),
-            *(-0.009321340734872521, 0.050532602726641694, -0.05773182916726184, -0.21098867277772168),
-            *(0.6661544455291659, -0.1260079051022857, -1.3117561430405078, 0.5772156649015329),
-        ),
-        k - 1.0,
-    )
-    rest = entry(
-        (
-            *(-4.283515819015016e-27, -9.416672915286844e-27, -7.858655006456717e-26, -1.5021053933334983e-24),
-            *(-2.4609977824908014e-25, 1.7500768406142347e-24, -2.009049198762845e-22, -8.12648814387208e-22),
-            *(5.2757603652802275e-22, -6.4408870643419916e-21, 1.4828972256560766e-20, 1.0269798049906926e-19),
-            *(4.527958283104785e-19, 2.6837128334928215e-18, 2.8942813065545685e-19, -2.912208533425611e-18),
-            *(4.07565781873681e-17, 4.4760918856951515e-18, 4.274370394137072e-17, -4.942915152430645e-18),
-        ),
-        k - 1.0,
-    )
-    return pair_plus_f64(high, low, c, rest)
-
-
-def reciprocal_gamma_slope_f64(x: Any) -> Any:
-    """The derivative of 1 / gamma(1 + x) as a pair, for |x| <= 1/2."""
-    high = poly(
-        x,
-        (
-            *(1.0710777603654399e-11, -4.528317317846315e-13, -1.2300681840672942e-13, 2.944268707771826e-14),
-            *(-2.953148254243647e-15, 3.085399862354161e-17, 3.813427769358686e-17, -6.436487916419036e-18),
-            *(4.971778333589278e-19, 4.012055191481079e-21, -6.368124010476685e-21, 8.7552961555456e-22),
-            -5.716776271504705e-23,
-        ),
-    )
-    return repeat(20.0, reciprocal_gamma_slope_step_f64, x, high, 0.0 * x)
-
-
 def nearest_f64(x: Any) -> Any:
     """The integer next to x, for |x| below 2^51."""
     return (x + 6755399441055744.0) - 6755399441055744.0
@@ -120,22 +81,90 @@ def lgamma_by_product_f64(x: Any) -> Any:
     return -log_sum_f64(k, f, low / high)
 
 
-def next_term_f64(k: Any, d: Any, high: Any, low: Any) -> Any:
-    """A pair plus 1 / (k - d)."""
-    factor, rest = exact_sum_f64(k, -d)
-    term, lost = pair_quotient_f64(1.0 + 0.0 * k, 0.0 * k, factor, rest)
+def next_term_f64(k: Any, x: Any, high: Any, low: Any) -> Any:
+    """A pair plus 1 / (k - x)."""
+    factor, rest = exact_sum_f64(k, -x)
+    term, lost = pair_quotient_f64(1.0, 0.0, factor, rest)
     return pair_plus_f64(high, low, term, lost)
 
 
-def digamma_by_sum_f64(x: Any) -> Any:
-    """digamma(x) for -100 < x < 0, of full precision where it is nearly 0."""
-    n = nearest_f64(-x)
-    d = n + x
-    high, low = reciprocal_gamma_f64(d)
-    slope, rest = reciprocal_gamma_slope_f64(d)
-    slope, rest = pair_times_f64(slope, rest, d)
-    slope, rest = pair_plus_f64(slope, rest, high, low)
-    high, low = pair_times_f64(high, low, -d)
-    high, low = pair_quotient_f64(slope, rest, high, low)
-    high, low = repeat(n, next_term_f64, d, high, low)
+def atanh_step_f64(k: Any, square: Any, high: Any, low: Any) -> Any:
+    """A step, from the inside out, of the continued fraction 1 - z / (3 - 4 z / (5 - 9 z / (7 - ...)))."""
+    z, rest = square
+    high, low = pair_quotient_f64(z, rest, high, low)
+    high, low = pair_times_f64(high, low, -(9.0 - k) * (9.0 - k))
+    return pair_plus_f64(high, low, 17.0 - 2.0 * k, 0.0)
+
+
+def log_pair_f64(high: Any, low: Any) -> Any:
+    """The logarithm of a pair as a pair: of 2^k (1 + f) it is k log(2) + 2 atanh(s), s = f / (2 + f)."""
+    k, f = log_split_f64(high)
+    denominator, rest = exact_sum_f64(2.0, f)
+    s, lost = pair_quotient_f64(f, 0.0, denominator, rest)
+    z, rest = pair_product_f64(s, lost, s, lost)
+    inner = 31.0
+    for j in range(14, 7, -1):  # an error here is 2^55 times smaller in the end
+        inner = 2.0 * j + 1.0 - (j + 1.0) * (j + 1.0) * z / inner
+    fraction, left = repeat(8.0, atanh_step_f64, (z, rest), inner, 0.0 * z)
+    s, lost = pair_quotient_f64(2.0 * s, 2.0 * lost, fraction, left)
+    whole, rest = pair_times_f64(f64(1.9082149292705877e-10), 1.1612227229362532e-26, k)
+    s, lost = pair_plus_f64(s, lost + low / high, whole, rest)
+    return pair_plus_f64(k * 0.6931471803691238, 0.0, s, lost)  # the product is exact
+
+
+def cot_step_f64(k: Any, square: Any, high: Any, low: Any) -> Any:
+    """A step, from the inside out, of the continued fraction 3 - z / (5 - z / (7 - ...))."""
+    z, rest = square
+    high, low = pair_quotient_f64(-z, -rest, high, low)
+    return pair_plus_f64(high, low, 23.0 - 2.0 * k, 0.0)
+
+
+def pi_cot_pi_f64(r: Any) -> Any:
+    """pi / tan(pi r) as a pair, for |r| <= 1/2: 1 / r - pi² r / (3 - z / (5 - ...)), z = (pi r)² (Lambert's fraction)."""
+    numerator, left = pair_times_f64(f64(9.869604401089358), 6.265295508739711e-16, r)
+    z, rest = pair_times_f64(numerator, left, r)
+    inner = 35.0
+    for j in range(16, 10, -1):  # an error here is 2^55 times smaller in the end
+        inner = 2.0 * j + 1.0 - z / inner
+    high, low = repeat(10.0, cot_step_f64, (z, rest), inner, 0.0 * z)
+    high, low = pair_quotient_f64(numerator, left, high, low)
+    inverse, lost = pair_quotient_f64(1.0, 0.0, r, 0.0)
+    return pair_plus_f64(inverse, lost, -high, -low)
+
+
+def stirling_step_f64(k: Any, square: Any, high: Any, low: Any) -> Any:
+    """A step of Horner's rule, with signs in turn, for the first B(2 i) / (2 i) of digamma's asymptotic series."""
+    z, rest = square
+    high, low = pair_product_f64(high, low, -z, -rest)
+    term, lost = pair_quotient_f64(1.0, 0.0, entry((132.0, 240.0, 252.0, 120.0, 12.0), k - 1.0), 0.0)
+    return pair_plus_f64(term, lost, high, low)
+
+
+def digamma_far_f64(x: Any, low: Any) -> Any:
+    """digamma of a pair above 24 as a pair, by its asymptotic series log(x) - 1 / (2 x) - 1 / (12 x²) + ..."""
+    inverse, rest = pair_quotient_f64(1.0, 0.0, x, low)
+    z, lost = pair_product_f64(inverse, rest, inverse, rest)
+    series = poly(
+        z,
+        (
+            *(0.021092796092796094, -0.08333333333333333, 0.4432598039215686, -3.0539543302701198),
+            *(26.456212121212122, -281.46014492753625, 3607.5105463980462, -54827.583333333336),
+        ),
+    )
+    high, left = repeat(5.0, stirling_step_f64, (z, lost), series, 0.0 * z)
+    high, left = pair_product_f64(high, left, z, lost)
+    high, left = pair_plus_f64(0.5 * inverse, 0.5 * rest, high, left)
+    log, lost = log_pair_f64(x, low)
+    return pair_plus_f64(log, lost, -high, -left)
+
+
+def digamma_by_pairs_f64(x: Any) -> Any:
+    """digamma(x) for x < 0, of full precision where it is nearly 0."""
+    n = select(x > -24.0, 24.0 + nearest_f64(x), 0.0)
+    above, rest = exact_sum_f64(n + 1.0, -x)
+    high, low = digamma_far_f64(above, rest)
+    cot, rest = pi_cot_pi_f64(x - nearest_f64(x))
+    high, low = pair_plus_f64(high, low, -cot, -rest)
+    down, rest = repeat(n, next_term_f64, x, 0.0 * x, 0.0 * x)
+    high, low = pair_plus_f64(high, low, -down, -rest)
     return high + low

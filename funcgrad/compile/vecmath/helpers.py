@@ -69,7 +69,10 @@ def rarely(far: Any, slow: Callable[[Any], Any], x: Any, y: Any) -> Any:
 
 
 def repeat(count: Any, step: Callable[..., Any], x: Any, high: Any, low: Any) -> Any:
-    """high, low = step(k, x, high, low) for k = 1.0, 2.0, ... up to count, in code for rare lanes; count is finite."""
+    """high, low = step(k, x, high, low) for k = 1.0, 2.0, ... up to count, in code for rare lanes; count is finite.
+
+    x, a number or a tuple of them, is the same in every step.
+    """
     for k in range(1, int(np.max(count, initial=0.0)) + 1):
         further = step(np.float64(k), x, high, low)
         high, low = select(k <= count, further[0], high), select(k <= count, further[1], low)

@@ -80,9 +80,14 @@ def log_f32(x: Any) -> Any:
     return log_edges_f32(x, log_sum_f32(k, f, f32(0.0)))
 
 
+def log_rest_f64(k: Any, f: Any, low: Any) -> Any:
+    """log(2^k (1 + f)) + low, less k times the head of log(2), a product that is exact."""
+    return f + (log1p_tail_f64(f) + (k * 1.9082149292705877e-10 + low))
+
+
 def log_sum_f64(k: Any, f: Any, low: Any) -> Any:
     """log(2^k (1 + f)) + low, added up from the smallest term."""
-    return k * 0.6931471803691238 + (f + (log1p_tail_f64(f) + (k * 1.9082149292705877e-10 + low)))
+    return k * 0.6931471803691238 + log_rest_f64(k, f, low)
 
 
 def log_f64(x: Any) -> Any:

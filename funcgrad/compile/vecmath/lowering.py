@@ -232,11 +232,11 @@ class Lowering:
         place = b.gep(table, [zero, b.fptosi(k.ref, self.types["i64"])], inbounds=True)
         return Value(self, b.load(place), "f64")
 
-    def repeat(self, count: Any, step: Callable[..., Any], x: Value, high: Value, low: Value) -> tuple[Value, Value]:
+    def repeat(self, count: Any, step: Callable[..., Any], x: Any, high: Value, low: Value) -> tuple[Value, Value]:
         """A loop over k = 1.0, 2.0, ... up to count that carries two values; for scalars only."""
         if self.lanes > 1:
             raise TypeError("repeat stands only in functions for rare lanes: their number of steps is their own")
-        b, one = self.builder, self.constant(1.0, x.kind)
+        b, one = self.builder, self.constant(1.0, high.kind)
         before, test, body, end = b.block, *[b.append_basic_block(name) for name in ("test", "body", "end")]
         b.branch(test)
         b.position_at_end(test)

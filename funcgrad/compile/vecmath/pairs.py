@@ -19,7 +19,7 @@ def exact_product_f64(a: Any, b: Any) -> Any:
 
 
 def exact_sum_f64(a: Any, b: Any) -> Any:
-    """a + b as a pair; neither may be a bare product."""
+    """a + b as a pair; neither may be a bare product, unless that is exact."""
     high = a + b
     other = high - a
     return high, (a - (high - other)) + (b - other)
