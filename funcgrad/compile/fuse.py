@@ -25,8 +25,8 @@ SMALL = 1 << 13
 """Elements up to which a reduction to one number is done in one range; above it goes by partial results."""
 CHUNK = 1 << 12
 """Elements of one partial result that is a number."""
-BLOCK = 1 << 16
-"""Elements of one partial result that is a row."""
+BLOCK = 1 << 14
+"""Elements of one partial result that is a row, but at least 32 rows, and at most 64 results."""
 WIDEST = 1 << 12
 """Columns up to which partial results are rows: the columns of longer ones are enough to share out."""
 MOST_MEMBERS = 160
@@ -325,7 +325,8 @@ class _Fuser:
                 self.fold(k, eq, axes, kept, folded, dims)
                 return
         if self.is_tall(x, folded, out.type.size):
-            self.partial_reduction(eq, folded, kept, -(-x.type.size // BLOCK))
+            chunks = min(max(x.type.size // max(BLOCK, 32 * out.type.size), 2), 64)
+            self.partial_reduction(eq, folded, kept, chunks)
             return
         k = self.new_kernel(eq, out.type.shape)
         dims = list(range(len(k.sizes), len(k.sizes) + len(folded)))
@@ -373,11 +374,7 @@ class _Fuser:
 
     def is_tall(self, x: Var, folded: Sequence[int], columns: int) -> bool:
         """Whether many rows are folded into a short one, row by row as they lie in memory."""
-        if (
-            x.type.size < 2 * BLOCK
-            or columns > WIDEST
-            or list(folded) != [i for i in range(len(folded)) if i in folded]
-        ):
+        if x.type.size <= SMALL or columns > WIDEST or list(folded) != [i for i in range(len(folded)) if i in folded]:
             return False
         seen, behind = {x}, [x]
         while behind:
