@@ -1,6 +1,9 @@
 """Arguments of compiled programs, of all kinds: layouts, numbers, none, wrong ones; and results that nobody else changes."""
 
+import gc
+import sys
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -234,3 +237,26 @@ def test_wrong_numbers_of_arguments_at_a_warm_call():
         with pytest.raises(TypeError):
             f()
     np.testing.assert_array_equal(z, np.full(4, 9.0))
+
+
+def test_a_warm_call_counts_references_as_python_does():
+    jitted, x, y = fg.jit(lambda x: x * 2.0), np.ones(3), np.ones(4)
+    for _ in range(3):
+        jitted(x), jitted(y)
+    counts = [sys.getrefcount(obj) for obj in (0, 1, 2, x, y, np.dtype(float))]
+    for _ in range(500):
+        jitted(x)  # after y: not the types of the last Program, which the native side says by a number
+        jitted(y)
+    after = [sys.getrefcount(obj) for obj in (0, 1, 2, x, y, np.dtype(float))]
+    assert all(abs(a - b) < 50 for a, b in zip(counts, after, strict=True)), (counts, after)
+
+
+def test_frames_go_with_their_program():
+    jitted, x = fg.jit(lambda x: x * 2.0 + 1.0), np.ones(3)
+    jitted(x), jitted(x)
+    made = execute.compiled(jitted.trace(x).program)
+    words = weakref.ref(made.frames[0].words)
+    del made
+    jitted.clear_cache()
+    gc.collect()
+    assert words() is None

@@ -6,6 +6,7 @@ call uses, so threads share a program and a warm call allocates nothing but its 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,8 @@ class Frame:
     words: np.ndarray
     arena: np.ndarray
     address: int
+    call: Callable[[tuple[Any, ...]], int]
+    """Binds the arrays and runs the steps."""
     arrays: dict[Var, np.ndarray]
     loops: dict[ControlStep | NativeStep, tuple[int, int]] = field(default_factory=dict)
     """Where the words of each loop are (tables.py)."""
@@ -117,7 +120,7 @@ class Executable:
         table.set(head, [
             self.runtime.cell.ctypes.data, Link(patch_at), len(patches), Link(steps), len(natives), Link(checks),
             len(self.inputs), 0, 0, int(long), self.runtime.plain, self.runtime.own, len(self.inputs) + len(self.outputs),
-            0,
+            0, *native.ANSWERS,
         ])  # fmt: skip
         words = table.array()
         address = words.ctypes.data
@@ -125,7 +128,7 @@ class Executable:
         for v, at in self.memory.places.items():
             stop = at + v.type.size * v.type.dtype.itemsize
             arrays[v] = arena[at:stop].view(v.type.dtype).reshape(v.type.shape)
-        return Frame(words, arena, address, arrays, table.loops)
+        return Frame(words, arena, address, self._call_of(words), arrays, table.loops)
 
     def _arena(self) -> np.ndarray:
         need = self.memory.size + sum(v.type.size * v.type.dtype.itemsize for v in self.outputs)
@@ -199,7 +202,8 @@ class Executable:
         arrays = (*args, *outs)
         frame = self.frame()
         runtime = self.runtime
-        code = (runtime.bind if self.host or self.stops else runtime.run)(frame.address, arrays)
+        bind_only = self.host or self.stops
+        code = runtime.bind(frame.address, arrays) if bind_only else frame.call(arrays)
         if code == 1:
             arrays = (*self._fitting(args), *outs)
             code = runtime.bind(frame.address, arrays)
@@ -251,8 +255,8 @@ class Executable:
         the declared type. Each call is one tuple, one native call, nothing else. None for a program with host calls."""
         if self.host:
             return None
-        empty, makers, arity, into = np.empty, self.outs, len(self.inputs), self.into()
-        frames, resume, count, run = self.frames, self._resume, len(self.entries), self._run()
+        makers, arity, into = self.outs, len(self.inputs), self.into()
+        frames, resume, count = self.frames, self._resume, len(self.entries)
         reuse = self.reusable(donated) if donated else {}
         if len(makers) == 1 and makers[0].nbytes < SMALLEST and not reuse and not self.stops:
             only_shape, only_dtype = makers[0].shape, makers[0].dtype
@@ -260,14 +264,14 @@ class Executable:
             def call_one(arrays: tuple[Any, ...]) -> tuple[Any, ...] | None:
                 if len(arrays) != arity:
                     return None
-                out = empty(only_shape, only_dtype).view(Array)
+                out = Array(only_shape, only_dtype)
                 # What `into` does, without the call of a function that costs a small program 5 % of its time.
                 try:
                     frame = frames.pop()
                 except IndexError:
                     frame = self._new_frame()
                 try:
-                    code = run(frame.address, (*arrays, out))
+                    code = frame.call((*arrays, out))
                 except KeyboardInterrupt as error:
                     tell(error, self.plan, frame.words, frame.loops)
                     raise
@@ -294,7 +298,7 @@ class Executable:
         done, if an array is not of exactly the declared type. For programs without host calls."""
         if self.stops:
             return self._stopping_into()
-        frames, resume, count, run = self.frames, self._resume, len(self.entries), self._run()
+        frames, resume, count = self.frames, self._resume, len(self.entries)
 
         def call(arrays: tuple[Any, ...]) -> bool:
             try:
@@ -302,7 +306,7 @@ class Executable:
             except IndexError:
                 frame = self._new_frame()
             try:
-                code = run(frame.address, arrays)
+                code = frame.call(arrays)
             except KeyboardInterrupt as error:
                 tell(error, self.plan, frame.words, frame.loops)
                 raise
@@ -337,11 +341,13 @@ class Executable:
 
         return call
 
-    def _run(self) -> Callable[[int, Any], int]:
-        """The native entry. A short program keeps the interpreter's lock: giving it up and taking it again costs more than the
-        work."""
+    def _call_of(self, words: np.ndarray) -> Callable[[tuple[Any, ...]], int]:
+        """The native entry for a frame. A short program keeps the interpreter's lock: giving it up and taking it again costs more
+        than the work."""
         work = sum(e.work for e in self.entries if not isinstance(e, HostStep))
-        return self.runtime.run if work > KEEP_LOCK else self.runtime.run_locked
+        if work <= KEEP_LOCK:
+            return self.runtime.call_of(words)
+        return functools.partial(self.runtime.run, words.ctypes.data)
 
     def _fitting(self, args: Sequence[Any]) -> list[np.ndarray]:
         """Arguments as plain arrays of the declared types, in C order and aligned."""

@@ -13,11 +13,12 @@ from funcgrad.compile.assembly import load_word as _word
 from funcgrad.compile.runtime_pool import POOL
 from funcgrad.compile.runtime_schedule import SCHEDULE
 
-FRAME_WORDS = 14
+FRAME_WORDS = 18
 """pool cell, patches, patch count, steps, step count, checks, check count, step, position, whether the clock must be watched,
-the two types of arrays that need no conversion, how many arrays a call binds, whether code of the user's failed."""
+the two types of arrays that need no conversion, how many arrays a call binds, whether code of the user's failed, the objects 0, 1
+and 2 of Python, how many references more one of them has when it is given back."""
 FAILED = 13
-"""The number of the last."""
+"""The number of the word that says whether code of the user's failed."""
 PATCH_WORDS = 3
 """address of the word to set, number of the array, bytes to add to its data pointer."""
 CHECK_WORDS = 5
@@ -199,6 +200,23 @@ go:
   ret i64 %r
 bad:
   ret i64 1
+}
+
+; `fg_run` as a method of Python's: `self` is the array of the frame's words, the argument the tuple, and the answer one of
+; Python's numbers.
+define ptr @fg_call(ptr %self, ptr %tuple) nounwind {
+  %data.p = getelementptr i8, ptr %self, i64 DATA
+  %frame = load ptr, ptr %data.p
+  %code = call i64 @fg_run(ptr %frame, ptr %tuple)
+  %which = add i64 %code, 14
+"""
+    + _pointer("answer", "%frame", "%which")
+    + _word("more", "%frame", 17)
+    + """
+  %count = load i64, ptr %answer
+  %counted = add i64 %count, %more
+  store i64 %counted, ptr %answer
+  ret ptr %answer
 }
 """
 )
