@@ -78,8 +78,8 @@ class Executable:
         found = native.native()
         assert found is not None
         self.runtime = found
-        native.prepare(self.plan.texts())
-        self.plan.load(found)
+        with native.prepared(self.plan.texts()):
+            self.plan.load(found)
         self.addresses = self.plan.addresses
         if any(e.units > e.grain > 0 for e in self.plan.natives()):
             found.start_pool()

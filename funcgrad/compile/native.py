@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,20 @@ def compile_log() -> dict[str, int]:
     return dict(_counts)
 
 
-def prepare(texts: Sequence[str]) -> None:
-    """Compiles those kernels that are neither known nor on disk, several at once."""
+@contextmanager
+def prepared(texts: Sequence[str]) -> Iterator[None]:
+    """Compiles those kernels that are neither known nor on disk, several at once, for the loading inside of this context."""
+    missing = []
     try:
         keys = {t: cache.key_of(t) for t in texts if t not in _addresses}
         missing = [(t, _symbol(key)) for t, key in keys.items() if not cache.has(key)]
         if len(missing) > 1:
             _ready.update(together.compile_together(missing))
+        yield
     finally:
         together.end()
+        for _, symbol in missing:  # what another thread has loaded meanwhile
+            _ready.pop(symbol, None)
 
 
 def _symbol(key: str) -> str:
