@@ -5,14 +5,11 @@ import threading
 
 import numpy as np
 import pytest
+from numba_cases import X, bump, compiled, hosts, like, numba, same, strictly
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import lax
-
-numba = pytest.importorskip("numba")
-
-like = fg.ShapeDtypeStruct
 
 
 @numba.njit
@@ -25,39 +22,6 @@ def picky(x):
 @numba.njit(error_model="python")
 def inverse(x):
     return 1.0 / x
-
-
-@numba.njit
-def strict(x):
-    if x[0] < 0:
-        raise ValueError("negative", x[0])
-    return 2 * x
-
-
-@numba.njit
-def bump(x):
-    return math.exp(-x * x) + x
-
-
-def strictly(x):
-    return fg.numba_call(strict, like(x.shape, x.dtype), x)
-
-
-def hosts(f, *args):
-    return [s.title for s in fg.stages(f)(*args).host_calls]
-
-
-def compiled(f, *args):
-    return fg.jit(f).lower(*args).compile()
-
-
-def same(found, expected):
-    for a, b in zip(fg.tree.leaves(found), fg.tree.leaves(expected), strict=True):
-        assert np.asarray(a).dtype == np.asarray(b).dtype
-        np.testing.assert_array_equal(a, b)
-
-
-X = np.linspace(0.1, 0.9, 5)
 
 
 def test_one_element_raises():

@@ -1,24 +1,15 @@
 """Users' numba functions as native steps of compiled programs: in loops, threads and `.njit`, and what they raise."""
 
-import math
 import os
 from collections import namedtuple
 
 import numpy as np
 import pytest
+from numba_cases import X, bump, compiled, hosts, like, numba, same, strictly
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
 from funcgrad import lax
-
-numba = pytest.importorskip("numba")
-
-like = fg.ShapeDtypeStruct
-
-
-@numba.njit
-def bump(x):
-    return math.exp(-x * x) + x
 
 
 @numba.njit
@@ -36,13 +27,6 @@ def orbit(x, rate):
 
 
 @numba.njit
-def strict(x):
-    if x[0] < 0:
-        raise ValueError("negative", x[0])
-    return 2 * x
-
-
-@numba.njit
 def vandal(x, y):
     x[:] = 7.0
     return x, y[0]
@@ -51,26 +35,6 @@ def vandal(x, y):
 def called(x, rate):
     return fg.numba_call(orbit, (like(x.shape, x.dtype), like((), x.dtype)), x, rate)
 
-
-def strictly(x):
-    return fg.numba_call(strict, like(x.shape, x.dtype), x)
-
-
-def hosts(f, *args):
-    return [s.title for s in fg.stages(f)(*args).host_calls]
-
-
-def compiled(f, *args):
-    return fg.jit(f).lower(*args).compile()
-
-
-def same(found, expected):
-    for a, b in zip(fg.tree.leaves(found), fg.tree.leaves(expected), strict=True):
-        assert np.asarray(a).dtype == np.asarray(b).dtype
-        np.testing.assert_array_equal(a, b)
-
-
-X = np.linspace(0.1, 0.9, 5)
 
 # ---- values ----
 

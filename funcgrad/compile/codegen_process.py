@@ -16,7 +16,7 @@ from typing import Any
 
 def main() -> None:
     """Answers until the input ends."""
-    sys.path.insert(0, sys.argv[1])
+    sys.path.append(sys.argv[1])
     spec = importlib.util.spec_from_file_location("codegen", os.path.join(os.path.dirname(__file__), "codegen.py"))
     assert spec is not None and spec.loader is not None
     codegen: Any = importlib.util.module_from_spec(spec)
