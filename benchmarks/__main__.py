@@ -29,7 +29,7 @@ FIRST = (
     "ResNet-18 at 224, batch 8: frozen",
 )
 """How the rows begin whose first result and memory are compared."""
-WIDTHS = (52, *(20 for _ in LIBRARIES), 24, 0)
+WIDTHS = (64, *(20 for _ in LIBRARIES), 24, 0)
 
 
 def text(seconds: float) -> str:
