@@ -23,7 +23,7 @@ def panels_for(outs: int, pixels: int, lanes: int) -> tuple[int, int]:
     """(vectors of a panel, pixels at a time) so that the sums fill the registers: 28 vectors."""
     if pixels <= 7 and outs > 2 * lanes:
         return 4, tile(pixels, 6)
-    return (2, tile(pixels, 14)) if outs > lanes else (1, tile(pixels, 14))
+    return (2, tile(pixels, text.block_rows())) if outs > lanes else (1, tile(pixels, text.block_rows()))
 
 
 def packed_weights(g: Geometry, w: Var, panel: int, turned: bool) -> tuple[RoutineStep, Var, int]:

@@ -8,8 +8,11 @@ of their own.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
+
+from funcgrad.compile import machine
 
 Lines = list[str]
 
@@ -38,28 +41,45 @@ def zeros(kind: str, pointer: str, count: str) -> Lines:
     return [f"for z in range({count}):", f"    store_{name}({pointer}, z * {lanes}, {zero})"]
 
 
+def block_rows() -> int:
+    """Numbers of `a` in a block of sums at most: 28 vectors of sums, or, where `tiles` takes six at a time, twice six."""
+    return 14 if "avx512f" in machine.features() else 12
+
+
+def tiles(rows: int, panels: int) -> list[tuple[range, range]]:
+    """A block of sums in parts that the registers of this CPU hold: all of it, or up to six vectors, which are twelve registers
+    of sixteen where a register is half a vector."""
+    if "avx512f" in machine.features():
+        return [(range(rows), range(panels))]
+    wide = max(6 // rows, 1)
+    return [(down, across) for across in _shares(panels, wide) for down in _shares(rows, 6)]
+
+
+def _shares(count: int, most: int) -> list[range]:
+    """A number of things in equal parts."""
+    parts = -(-count // most)
+    return [range(*pair) for pair in itertools.pairwise([count * n // parts for n in range(parts + 1)])]
+
+
 def product(kind: str, rows: int, panels: int, step: int, loops: Sequence[tuple[str, str]], a: str, b: str,
             a_index: str, b_index: str, start: Sequence[str] | None, store: str) -> Lines:  # fmt: skip
     """Sums over nested loops of `rows` numbers of `a`, `step` apart, times `panels` vectors of `b`; `store` has places for the
     row {t} and vector {v} and for the value."""
     name, lanes, _ = vector(kind)
-    lines = []
-    for t in range(rows):
-        for v in range(panels):
-            first = f"spread_{name}({kind}(0.0))" if start is None else start[0].format(t=t, v=v * lanes)
-            lines.append(f"s{t}_{v} = {first}")
-    depth = 0
-    for index, count in loops:
-        lines += indented([f"for {index} in range({count}):"], depth)
-        depth += 1
-    inner = [f"ai = {a_index}", f"bi = {b_index}"]
-    inner += [f"b{v} = load_{name}({b}, bi + {v * lanes})" for v in range(panels)]
-    for t in range(rows):
-        inner.append(f"a{t} = spread_{name}(load_{kind}({a}, ai + {t * step}))")
-        inner += [f"s{t}_{v} = s{t}_{v} + a{t} * b{v}" for v in range(panels)]
-    lines += indented(inner, depth)
-    for t in range(rows):
-        lines += [store.format(t=t, v=v * lanes, value=f"s{t}_{v}") for v in range(panels)]
+    zero = f"spread_{name}({kind}(0.0))"
+    lines: Lines = []
+    for down, across in tiles(rows, panels):
+        sums = [(t, v, f"s{t}_{v}") for t in down for v in across]
+        lines += [f"{s} = {zero if start is None else start[0].format(t=t, v=v * lanes)}" for t, v, s in sums]
+        for depth, (index, count) in enumerate(loops):
+            lines += indented([f"for {index} in range({count}):"], depth)
+        inner = [f"ai = {a_index}", f"bi = {b_index}"]
+        inner += [f"b{v} = load_{name}({b}, bi + {v * lanes})" for v in across]
+        for t in down:
+            inner.append(f"a{t} = spread_{name}(load_{kind}({a}, ai + {t * step}))")
+            inner += [f"s{t}_{v} = s{t}_{v} + a{t} * b{v}" for v in across]
+        lines += indented(inner, len(loops))
+        lines += [store.format(t=t, v=v * lanes, value=s) for t, v, s in sums]
     return lines
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from funcgrad.compile import vectors
-from funcgrad.compile.conv_text import Lines, indented, kernel, pack_rows, product, zeros
+from funcgrad.compile.conv_text import Lines, block_rows, indented, kernel, pack_rows, product, zeros
 from funcgrad.compile.conv_types import Geometry, RoutineStep, allow_winograd, scratch_var, tile
 from funcgrad.core.program import Var
 
@@ -310,7 +310,7 @@ def steps(g: Geometry, x: Var, w: Var, y: Var, turned: bool) -> list[RoutineStep
     first = RoutineStep(weights(turned), [w, spectrum], words, panels * chunks, [w], [spectrum], "winograd weights",
                         LANES * PANEL * POINTS / 8)  # fmt: skip
     blocks = -(-down // block)
-    rows = tile(count, 14)
+    rows = tile(count, block_rows())
     words = [
         vectors.scratch_pool(), *sizes, block, blocks, across, count, panels, pad_y, left, pitch, packed_vectors, spectrum_at,
         sums_at, result_at, -(-count // rows),
@@ -341,7 +341,7 @@ def _by_panels(images: int, sizes: list[int], across: int, down: int, panels: in
     ):
         return None
     spectrum = scratch_var("f32", POINTS * count * channels + 64)
-    rows = tile(room, 14)
+    rows = tile(room, block_rows())
     pool = vectors.scratch_pool()
     words = [pool, *sizes, down, images, across, count, panels, pad_y, left, pitch, packed_vectors, 0, 0, 0, 0]
     first = RoutineStep(transform(channels), [x, spectrum], words, images, [x], [spectrum], "winograd tiles",

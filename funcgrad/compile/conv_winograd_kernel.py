@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from funcgrad.compile import vectors
-from funcgrad.compile.conv_text import Lines, indented, kernel, pack_rows, product, zeros
+from funcgrad.compile.conv_text import Lines, block_rows, indented, kernel, pack_rows, product, zeros
 from funcgrad.compile.conv_types import Geometry, RoutineStep, scratch_var, tile
 from funcgrad.compile.conv_winograd import LANES, PANEL, POINTS, ROOM, TILE, fits, input_line, numbers
 from funcgrad.core.program import Var
@@ -182,7 +182,7 @@ def steps(g: Geometry, x: Var, y: Var, w: Var) -> list[RoutineStep] | None:
     ):
         return None
     wide = next(n for n in (64, 32, 16) if g.channels % n == 0)
-    rows = tile(wide, 14)
+    rows = tile(wide, block_rows())
     chunks, panels = g.channels // wide, g.outs // PANEL
     # Rows beyond the channels of a chunk are summed and left: the last tile's are read behind the array.
     tiled = scratch_var("f32", POINTS * count * g.channels + 64)
