@@ -24,6 +24,15 @@ def strict(x):
     return 2 * x
 
 
+@numba.njit
+def orbit(x, rate):
+    total = 0.0 * x
+    for _ in range(3):
+        x = rate * x * (1.0 - x)
+        total = total + x
+    return total, total.sum()
+
+
 def strictly(x):
     return fg.numba_call(strict, like(x.shape, x.dtype), x)
 

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from numba_cases import numba, orbit
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
-
-numba = pytest.importorskip("numba")
 
 SCALE = 0.5
 
@@ -42,15 +41,6 @@ def weighted(x, n):
 @numba.njit
 def helper(x):
     return math.log(x) + np.sin(x)
-
-
-@numba.njit
-def orbit(x, rate):
-    total = 0.0 * x
-    for _ in range(3):
-        x = rate * x * (1.0 - x)
-        total = total + x
-    return total, total.sum()
 
 
 def plain_orbit(x, rate):

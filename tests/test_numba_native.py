@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from numba_cases import X, bump, compiled, hosts, like, numba, same, strictly
+from numba_cases import X, bump, compiled, hosts, like, numba, orbit, same, strictly
 
 import funcgrad as fg
 import funcgrad.numpy as fnp
@@ -15,15 +15,6 @@ from funcgrad import lax
 @numba.njit
 def scaled(x, rate):
     return x * rate
-
-
-@numba.njit
-def orbit(x, rate):
-    total = 0.0 * x
-    for _ in range(3):
-        x = rate * x * (1.0 - x)
-        total = total + x
-    return total, total.sum()
 
 
 @numba.njit

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from funcgrad.compile import gemv, machine
 from funcgrad.core.lowering import Layout
+from funcgrad.ops.dot import free_axes
 
 _lock = threading.Lock()
 _library: list[ctypes.CDLL | None] = []
@@ -163,8 +164,7 @@ class Product:
 def product(kind: str, left: Layout, right: Layout, dims: tuple[tuple[tuple[int, ...], ...], ...]) -> Product | None:
     """The GEMM calls for these layouts; None if an operand must be copied first."""
     (xc, yc), (xb, yb) = dims
-    xf = [i for i in range(len(left.shape)) if i not in xc and i not in xb]
-    yf = [i for i in range(len(right.shape)) if i not in yc and i not in yb]
+    xf, yf = free_axes(len(left.shape), xc, xb), free_axes(len(right.shape), yc, yb)
     a, b = matrices(left, xb, xf, xc), matrices(right, yb, yc, yf)
     if a is None or b is None or _grouping(a) != _grouping(b):
         a, b = _aligned(left, right, xb, yb, a, b)

@@ -17,6 +17,7 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -123,10 +124,10 @@ def load(key: str) -> bytes | None:
     return code
 
 
-def has(key: str) -> bool:
-    """Whether there is an entry under a key; `load` says whether it is any good."""
+def missing(keys: Iterable[str]) -> set[str]:
+    """The keys without an entry; `load` says whether an entry is any good."""
     folder = directory()
-    return folder is not None and (folder / key).exists()
+    return {key for key in keys if folder is None or not (folder / key).exists()}
 
 
 def save(key: str, code: bytes) -> None:

@@ -109,7 +109,7 @@ def fold(w: Writer) -> list[str]:
         lines += w.row
         w.row = []
         if w.loop:
-            lines += nest(w, [*w.loop, *adding])
+            lines += nest(w, w.folded, "j", [*w.loop, *adding])
         forget_loop(w, full)
         for eq in folds:
             if eq.outputs[0] in w.k.stored:
@@ -127,10 +127,10 @@ def store_row(w: Writer, v: Var) -> None:
     w.row.append(f"store_{suffix(access.dtype)}({w.pointer(access)}, {w.index(access)}, {w.find(v)})")
 
 
-def nest(w: Writer, body: list[str]) -> list[str]:
-    """The loops over the folded dimensions."""
-    for n, g in reversed(list(enumerate(w.folded))):
-        body = block(f"for j{n} in range({w.length(g)}):", body)
+def nest(w: Writer, groups: Sequence[Sequence[int]], name: str, body: list[str]) -> list[str]:
+    """The loops over some dimensions, with indices of this name."""
+    for n, g in reversed(list(enumerate(groups))):
+        body = block(f"for {name}{n} in range({w.length(g)}):", body)
     return body
 
 
@@ -228,7 +228,7 @@ def fold_columns(w: Writer) -> list[str]:
         lines += w.row
         w.row = []
         if inner:
-            lines += nest(w, block(column, inner))
+            lines += nest(w, w.folded, "j", block(column, inner))
         forget_loop(w, full)
         w.reload.update(eq.outputs[0] for eq in folds)
     elements = math.prod(map(w.size, w.folded))
@@ -267,22 +267,22 @@ def spill_columns(w: Writer, last: frozenset[int]) -> None:
             w.k.stored.setdefault(v)
 
 
-def store_start(w: Writer, eq: Equation) -> None:
-    """Fills a result with what its reduction starts from."""
+def store_start(w: Writer, eq: Equation, before: str = "") -> None:
+    """Fills a result with what its reduction starts from; `before`: what stands in front of its indices."""
     kernel, out = eq.primitive.kernel, eq.outputs[0]
     assert isinstance(kernel, Reduction)
     access = w.target(out)
     start = start_of(kernel, out.type.dtype)
-    w.loop.append(f"store_{suffix(access.dtype)}({w.pointer(access)}, {w.index(access)}, {start})")
+    w.loop.append(f"store_{suffix(access.dtype)}({w.pointer(access)}, {before}{w.index(access)}, {start})")
 
 
-def add_in_place(w: Writer, eq: Equation) -> None:
-    """One step of a reduction whose result is an array."""
+def add_in_place(w: Writer, eq: Equation, before: str = "") -> None:
+    """One step of a reduction whose result is an array; `before` as in `store_start`."""
     kernel, out = eq.primitive.kernel, eq.outputs[0]
     assert isinstance(kernel, Reduction)
     x = w.value(w.source(eq, 0), out.type.dtype)
     access = w.target(out)
-    at = f"{w.pointer(access)}, {w.index(access)}"
+    at = f"{w.pointer(access)}, {before}{w.index(access)}"
     have = f"load_{suffix(access.dtype)}({at})"
     w.loop.append(f"store_{suffix(access.dtype)}({at}, {combined(kernel, out.type.dtype, have, x)})")
 
@@ -311,8 +311,7 @@ def partial(w: Writer) -> list[str]:
         bounds = [f"first = i * {CHUNK}", f"stop = min(first + {CHUNK}, {w.length(last)})"]
         inner = block("for j in range(first, stop):", [*w.loop, *add])
         return block("for i in range(lo, hi):", [*bounds, *begin, *w.row, *inner, *save])
-    per = w.word("rows of a part", -(-rows // count))
-    bounds = [f"first = i * {per}", f"stop = min(first + {per}, {w.word('rows', rows)})"]
+    bounds = rows_of_a_part(w, rows, count)
     inner = block(f"for j in range({w.length(last)}):", [*w.loop, *add])
     each = block("for r in range(first, stop):", [*whole, *w.row, *inner])
     return block("for i in range(lo, hi):", [*bounds, *begin, *each, *save])
@@ -327,33 +326,23 @@ def partial_rows(w: Writer) -> list[str]:
         w.indices[g[0]] = f"p{n}"
     whole = w.rows_of(w.folded, "r")
     count, rows, columns = folds[0].outputs[0].type.shape[0], *[math.prod(map(w.size, d)) for d in (w.folded, w.kept)]
-    begin, add = [], []
     for eq in folds:
-        kernel, v = eq.primitive.kernel, eq.outputs[0]
-        assert isinstance(kernel, Reduction)
-        access, kind = w.target(v), suffix(v.type.dtype)
-        place = f"{w.pointer(access)}, at + {w.index(access)}"
-        x = w.value(w.source(eq, 0), v.type.dtype)
-        begin.append(f"store_{kind}({place}, {start_of(kernel, v.type.dtype)})")
-        add.append(f"store_{kind}({place}, {combined(kernel, v.type.dtype, f'load_{kind}({place})', x)})")
+        store_start(w, eq, "at + ")
+    begin, w.loop = w.loop, []
+    for eq in folds:
+        add_in_place(w, eq, "at + ")
     store_all(w, [v for v in w.k.stored if v not in [eq.outputs[0] for eq in folds]])
-    per = w.word("rows of a part", -(-rows // count))
-    bounds = [
-        f"at = i * {w.word('columns', columns)}",
-        f"first = i * {per}",
-        f"stop = min(first + {per}, {w.word('rows', rows)})",
-    ]
-    each = block("for r in range(first, stop):", [*whole, *w.row, *columns_of(w, [*w.loop, *add])])
+    bounds = [f"at = i * {w.word('columns', columns)}", *rows_of_a_part(w, rows, count)]
+    each = block("for r in range(first, stop):", [*whole, *w.row, *nest(w, w.kept, "p", w.loop)])
     w.out.units, w.out.work = count, w.cost * rows * columns / count
     w.out.multiple = lines_apart(w, columns)
-    return block("for i in range(lo, hi):", [*bounds, *columns_of(w, begin), *each])
+    return block("for i in range(lo, hi):", [*bounds, *nest(w, w.kept, "p", begin), *each])
 
 
-def columns_of(w: Writer, body: list[str]) -> list[str]:
-    """The loops over the kept dimensions."""
-    for n, g in reversed(list(enumerate(w.kept))):
-        body = block(f"for p{n} in range({w.length(g)}):", body)
-    return body
+def rows_of_a_part(w: Writer, rows: int, count: int) -> list[str]:
+    """The bounds of the rows that unit i of `count` goes through."""
+    per = w.word("rows of a part", -(-rows // count))
+    return [f"first = i * {per}", f"stop = min(first + {per}, {w.word('rows', rows)})"]
 
 
 def lines_apart(w: Writer, columns: int) -> int:

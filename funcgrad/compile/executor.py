@@ -176,7 +176,7 @@ class Executable:
 
     def last_fault(self) -> int:
         """The number of the last entry that may meet an index out of bounds or run code of the user's; -1 if there is none."""
-        risky = [n for n, e in enumerate(self.entries) if any(k.faults or k.code is not None for k in kernels_of(e))]
+        risky = [n for n, e in enumerate(self.entries) if may_raise(e) or any(k.faults for k in kernels_of(e))]
         return max(risky, default=-1)
 
     def first_write(self, k: int) -> int:
@@ -344,8 +344,7 @@ class Executable:
     def _call_of(self, words: np.ndarray) -> Callable[[tuple[Any, ...]], int]:
         """The native entry for a frame. A short program keeps the interpreter's lock: giving it up and taking it again costs more
         than the work."""
-        work = sum(e.work for e in self.entries if not isinstance(e, HostStep))
-        if work <= KEEP_LOCK:
+        if self.plan.work <= KEEP_LOCK:
             return self.runtime.call_of(words)
         return functools.partial(self.runtime.run, words.ctypes.data)
 

@@ -374,7 +374,7 @@ class _Fuser:
 
     def is_tall(self, x: Var, folded: Sequence[int], columns: int) -> bool:
         """Whether many rows are folded into a short one, row by row as they lie in memory."""
-        if x.type.size <= SMALL or columns > WIDEST or list(folded) != [i for i in range(len(folded)) if i in folded]:
+        if x.type.size <= SMALL or columns > WIDEST or list(folded) != list(range(len(folded))):
             return False
         seen, behind = {x}, [x]
         while behind:

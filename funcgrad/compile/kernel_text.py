@@ -18,21 +18,14 @@ GENERIC = frozenset("where absolute copysign floor ceil trunc rint sqrt maximum 
 """Functions of kernels that are one machine instruction, for any dtype."""
 
 
-class Functions:
-    """The names of functions and constants in the dtype that an expression computes in; notes those that are used."""
-
-    def __init__(self, dtype: np.dtype, used: set[str]):
-        self.suffix, self.used = suffix(dtype), used
-
-    def name(self, key: str) -> str:
-        if key in ("one", "zero"):
-            return f"{self.suffix}({int(key == 'one')})"
-        if key == "inf":
-            return f"{self.suffix}(inf)"
-        if key in GENERIC:
-            return key
-        self.used.add(f"{key}_{self.suffix}")
-        return f"{key}_{self.suffix}"
+def function_name(key: str, dtype: np.dtype) -> str:
+    """What a function or constant of an expression is called in the dtype that it computes in."""
+    kind = suffix(dtype)
+    if key in ("one", "zero"):
+        return f"{kind}({int(key == 'one')})"
+    if key == "inf":
+        return f"{kind}(inf)"
+    return key if key in GENERIC else f"{key}_{kind}"
 
 
 def cast(text: str, have: np.dtype, want: np.dtype) -> str:

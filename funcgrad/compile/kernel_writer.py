@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile.kernel_text import Functions, cast, suffix
+from funcgrad.compile.kernel_text import cast, function_name, suffix
 from funcgrad.compile.layouts import Lowered, compute_dtype
 from funcgrad.compile.steps import Kernel, span
 from funcgrad.core.lowering import Layout, Pointwise, Reduction
@@ -42,7 +42,6 @@ class Emitted:
     units: int = 1
     work: float = 1.0
     multiple: int = 1
-    functions: set[str] = field(default_factory=set)
 
 
 class Writer:
@@ -319,8 +318,7 @@ class Writer:
         ]
         text = kernel.expression(eq.params)
         assert text is not None
-        functions = Functions(dtype, self.out.functions)
-        done = re.sub(r"\{(\w+)\}", lambda m: args[int(m[1])] if m[1].isdigit() else functions.name(m[1]), text)
+        done = re.sub(r"\{(\w+)\}", lambda m: args[int(m[1])] if m[1].isdigit() else function_name(m[1], dtype), text)
         out = eq.outputs[0].type.dtype
         if kernel.compares or (out == dtype and (out.char in "fdlLqQ?")):
             return done

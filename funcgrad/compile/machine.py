@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import sys
 from functools import lru_cache
@@ -45,6 +46,12 @@ def identity() -> str:
     if "flags" in found or "Features" in found:
         return f"{system} {[found.get(name) for name in _IDENTITY]}"
     return f"{system} {_llvm.get_host_cpu_name()} {_llvm.get_host_cpu_features().flatten()}"
+
+
+def cpus() -> int:
+    """The CPUs that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def llvm_version() -> str:

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.compile import cache, loader, locks, runtime, runtime_pool, together
+from funcgrad.compile import cache, loader, locks, machine, runtime, runtime_pool, together
 from funcgrad.core.array import Array
 from funcgrad.ops.families import LazyModule
 
+# The compiler proper: only a kernel that is on no disk needs it.
 _build: Any = LazyModule("funcgrad.compile.build")
 _codegen: Any = LazyModule("funcgrad.compile.codegen")
-"""The compiler proper: only a kernel that is on no disk needs it."""
 _llvm: Any = LazyModule("llvmlite.binding")
 _engine: list[Any] = []
 """LLVM's loader, once it was needed. It is kept for the life of the process, as is the code."""
@@ -43,7 +43,8 @@ def prepared(texts: Sequence[str]) -> Iterator[None]:
     missing = []
     try:
         keys = {t: cache.key_of(t) for t in texts if t not in _addresses}
-        missing = [(t, _symbol(key)) for t, key in keys.items() if not cache.has(key)]
+        absent = cache.missing(keys.values())
+        missing = [(t, _symbol(key)) for t, key in keys.items() if key in absent]
         if len(missing) > 1:
             _ready.update(together.compile_together(missing))
         yield
@@ -179,6 +180,12 @@ class _MethodDef(ctypes.Structure):
     )
 
 
+# A prototype of our own: that of `pythonapi` itself is shared with everybody.
+_new_method = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)(
+    ("PyCFunction_NewEx", ctypes.pythonapi)
+)
+
+
 class Runtime:
     """The compiled functions of runtime.py with its parts, the pool of threads, and the cell through which frames find it."""
 
@@ -219,9 +226,7 @@ class Runtime:
     def call_of(self, words: np.ndarray) -> Callable[[tuple[Any, ...]], int]:
         """`run` for the frame of these words, with the interpreter's lock held: a function of the kind that C extensions have,
         whose call takes a fifth of the time that ctypes takes."""
-        make = ctypes.pythonapi.PyCFunction_NewEx
-        make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-        found: Callable[[tuple[Any, ...]], int] = make(ctypes.addressof(self._method), words, None)
+        found: Callable[[tuple[Any, ...]], int] = _new_method(ctypes.addressof(self._method), words, None)
         return found
 
     def _after_fork(self) -> None:
@@ -295,8 +300,7 @@ def allowed_threads() -> int:
     named = os.environ.get("NUMBA_NUM_THREADS", "")
     if named.isdigit() and int(named) > 0:
         return int(named)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return machine.cpus()
 
 
 _runtime: list[Runtime | None] = []

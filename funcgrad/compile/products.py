@@ -17,7 +17,7 @@ from typing import Any
 from funcgrad.core.primitive import Primitive
 from funcgrad.core.program import Atom
 from funcgrad.ops.basics import broadcast_in_dim, reduce_sum, reshape, transpose
-from funcgrad.ops.dot import dot_general
+from funcgrad.ops.dot import dot_general, free_axes
 from funcgrad.ops.elementwise import add, mul
 from funcgrad.ops.shape import slice_
 
@@ -42,8 +42,7 @@ def rewritten(x: Atom, y: Atom, dims: Dims, make: Make) -> Atom | None:
 
 def _outer(x: Atom, y: Atom, dims: Dims, make: Make) -> Atom:
     (xc, yc), (xb, yb) = dims
-    xf = [i for i in range(x.type.ndim) if i not in xc and i not in xb]
-    yf = [i for i in range(y.type.ndim) if i not in yc and i not in yb]
+    xf, yf = free_axes(x.type.ndim, xc, xb), free_axes(y.type.ndim, yc, yb)
     batch, n = range(len(xb)), len(xb) + len(xf)
     sizes = [x.type.shape[i] for i in (*xb, *xf)] + [y.type.shape[i] for i in yf]
     factors = []

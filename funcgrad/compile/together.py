@@ -73,9 +73,7 @@ def wanted() -> int:
     named = os.environ.get("FUNCGRAD_COMPILE_PROCESSES", "")
     if named.isdigit():
         return int(named)
-    affinity = getattr(os, "sched_getaffinity", None)
-    cpus = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return min(cpus - 1, MOST)
+    return min(machine.cpus() - 1, MOST)
 
 
 def start() -> None:

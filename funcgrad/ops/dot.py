@@ -20,7 +20,8 @@ Dims = tuple[tuple[Axes, Axes], tuple[Axes, Axes]]
 """((lhs contracting, rhs contracting), (lhs batch, rhs batch)), as in jax.lax.dot_general."""
 
 
-def _free(ndim: int, *used: Axes) -> Axes:
+def free_axes(ndim: int, *used: Axes) -> Axes:
+    """The axes that are neither contracted nor batched."""
     taken = {a for axes in used for a in axes}
     return tuple(i for i in range(ndim) if i not in taken)
 
@@ -30,7 +31,7 @@ def _impl(x: Any, y: Any, *, dims: Dims) -> Any:
     x, y = np.asarray(x), np.asarray(y)
     if not xb and x.ndim == 2 == y.ndim and len(xc) == 1:
         return np.matmul(x if xc == (1,) else x.T, y if yc == (0,) else y.T)
-    xf, yf = _free(x.ndim, xc, xb), _free(y.ndim, yc, yb)
+    xf, yf = free_axes(x.ndim, xc, xb), free_axes(y.ndim, yc, yb)
     batch = [x.shape[a] for a in xb]
     rows, columns = [x.shape[a] for a in xf], [y.shape[a] for a in yf]
     inner = math.prod(x.shape[a] for a in xc)
@@ -49,8 +50,8 @@ def _type(x: ArrayType, y: ArrayType, *, dims: Dims) -> ArrayType:
         )
     shape = (
         *(x.shape[a] for a in xb),
-        *(x.shape[a] for a in _free(x.ndim, xc, xb)),
-        *(y.shape[a] for a in _free(y.ndim, yc, yb)),
+        *(x.shape[a] for a in free_axes(x.ndim, xc, xb)),
+        *(y.shape[a] for a in free_axes(y.ndim, yc, yb)),
     )
     return array_type(shape, np.result_type(x.dtype, y.dtype))
 
@@ -67,7 +68,7 @@ def _left_cotangent(ct: Any, x: Any, y: Any, dims: Dims) -> Any:
     # ct has axes (batch, x free, y free); contracted with y's free axes it has (batch, x free, y's contracted).
     (xc, yc), (xb, yb) = dims
     nx, ny = type_of(x).ndim, type_of(y).ndim
-    xf, yf = _free(nx, xc, xb), _free(ny, yc, yb)
+    xf, yf = free_axes(nx, xc, xb), free_axes(ny, yc, yb)
     ct_batch = tuple(range(len(xb)))
     ct_yf = tuple(range(len(xb) + len(xf), len(xb) + len(xf) + len(yf)))
     found = dot_general(ct, y, dims=((ct_yf, yf), (ct_batch, yb)))
@@ -85,7 +86,7 @@ def _vjp(ct: Any, ans: Any, args: Sequence[Any], params: dict[str, Any], wanted:
     left = _left_cotangent(ct, x, y, dims) if wanted[0] else None
     if not wanted[1]:
         return [left, None]
-    rows = len(_free(type_of(x).ndim, xc, xb))
+    rows = len(free_axes(type_of(x).ndim, xc, xb))
     n, b = type_of(ct).ndim, len(xb)
     swapped = (*range(b), *range(b + rows, n), *range(b, b + rows))
     turned = ct if swapped == tuple(range(n)) else transpose(ct, permutation=swapped)

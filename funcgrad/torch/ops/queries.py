@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 
 from funcgrad.api import settings
+from funcgrad.compile import machine
 from funcgrad.core.tracing import type_of
 from funcgrad.torch import dtypes
 from funcgrad.torch.tensor import Tensor, concrete, make
@@ -189,8 +189,4 @@ def set_num_threads(n: int) -> None:
     _threads[0] = n
 
 
-def _available() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-_threads = [_available()]
+_threads = [machine.cpus()]
