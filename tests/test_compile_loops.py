@@ -160,38 +160,3 @@ def test_every_length_of_a_long_chain(f, dtype):
             np.testing.assert_allclose(have, want, rtol=2e-6 if dtype == np.float32 else 1e-14)
         # An element's bits may depend on nothing but its value, so not on where vectors begin and end.
         np.testing.assert_array_equal(fg.tree.leaves(jitted(x[:n]))[-1], whole[:n])
-
-
-# ---- products that are made of something else ----
-
-COLUMNS, ROWS = reals(4, 5, 1), reals(4, 1, 6, seed=1)
-
-
-@pytest.mark.parametrize(
-    ("f", "args"),
-    [
-        (jnp.outer, (reals(5), reals(7))),
-        (jnp.matmul, (COLUMNS, ROWS)),
-        (lambda a, b: jnp.einsum("bik,bkj->bji", a, b), (COLUMNS, ROWS)),
-        (lambda a, b: jnp.tensordot(a, b, 0), (COLUMNS, reals(3))),
-        (lambda a, b: jnp.exp(a) @ b + 1.0, (reals(6, 1), reals(1, 3))),
-        (jnp.matmul, (reals(0, 1), reals(1, 3))),
-        (jnp.dot, (reals(1), reals(1))),
-        (fg.vmap(fg.grad(lambda w, x: jnp.sum(jnp.tanh(x @ w))), (None, 0)), (reals(5, 3), reals(8, 5))),
-    ],
-)
-def test_sums_of_one_term_are_elementwise(f, args):
-    compiled = steps_of(f, *args)
-    assert not any(e.label == "gemm" and e.words[5] == 1 for e in compiled.entries)
-    program = program_of(f, *args)
-    assert_same(run_guarded(program, list(args)), execute.interpret(program, args))
-
-
-@pytest.mark.parametrize("length", [2047, 2048, 5000, 20_001])
-def test_long_products_are_cut_into_parts(length):
-    x, y = reals(length, 8), reals(length, 6, seed=1)
-    compiled = steps_of(lambda x, y: x.T @ y, x, y)
-    product = compiled.entries[0]
-    assert product.label == "gemm" and (product.units > 1) == (length >= 2048)
-    program = program_of(lambda x, y: x.T @ y, x, y)
-    assert_same(run_guarded(program, [x, y]), [x.T @ y], 1e-11)

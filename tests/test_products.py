@@ -1,11 +1,12 @@
-"""Products with a small result and a long contraction, which are cut into a batch of products."""
+"""Products made of something else: those with a small result and a long contraction of a batch, those of one term elementwise."""
 
 import numpy as np
 import pytest
+from compile_cases import assert_same, program_of, reals, run_guarded, steps_of
 
 import funcgrad as fg
 import funcgrad.numpy as jnp
-from funcgrad.compile import native
+from funcgrad.compile import execute, native
 
 
 def matrices(length, dtype, m=20, n=33):
@@ -68,3 +69,38 @@ def test_nan_and_infinity_stay():
     x[17, 0], y[8_000, 1] = np.nan, np.inf
     got = fg.jit(lambda x, y: x.T @ y)(x, y)
     assert np.isnan(got[0]).all() and np.isfinite(got[1, 0]) and not np.isfinite(got[1, 1])
+
+
+# ---- one term ----
+
+COLUMNS, ROWS = reals(4, 5, 1), reals(4, 1, 6, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        (jnp.outer, (reals(5), reals(7))),
+        (jnp.matmul, (COLUMNS, ROWS)),
+        (lambda a, b: jnp.einsum("bik,bkj->bji", a, b), (COLUMNS, ROWS)),
+        (lambda a, b: jnp.tensordot(a, b, 0), (COLUMNS, reals(3))),
+        (lambda a, b: jnp.exp(a) @ b + 1.0, (reals(6, 1), reals(1, 3))),
+        (jnp.matmul, (reals(0, 1), reals(1, 3))),
+        (jnp.dot, (reals(1), reals(1))),
+        (fg.vmap(fg.grad(lambda w, x: jnp.sum(jnp.tanh(x @ w))), (None, 0)), (reals(5, 3), reals(8, 5))),
+    ],
+)
+def test_sums_of_one_term_are_elementwise(f, args):
+    compiled = steps_of(f, *args)
+    assert not any(e.label == "gemm" and e.words[5] == 1 for e in compiled.entries)
+    program = program_of(f, *args)
+    assert_same(run_guarded(program, list(args)), execute.interpret(program, args))
+
+
+@pytest.mark.parametrize("length", [2047, 2048, 5000, 20_001])
+def test_long_products_are_cut_into_parts(length):
+    x, y = reals(length, 8), reals(length, 6, seed=1)
+    compiled = steps_of(lambda x, y: x.T @ y, x, y)
+    product = compiled.entries[0]
+    assert product.label == "gemm" and (product.units > 1) == (length >= 2048)
+    program = program_of(lambda x, y: x.T @ y, x, y)
+    assert_same(run_guarded(program, [x, y]), [x.T @ y], 1e-11)
